@@ -1,0 +1,106 @@
+"""An operation of AWS's API as a value: ``kms.Encrypt``. Handlers are attached to it, other services ask it.
+
+    @kms.Encrypt.reads(named_key)
+    def encrypt(call: Call, req: kms.EncryptRequest, key: Key) -> kms.EncryptResponse: ...
+
+``reads``, ``writes`` and ``streams`` say what the operation needs of the store; the resolver finds the resource
+that the operation acts on, so that the gate can authorise before the handler runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from casemate.gate.call import Call
+    from casemate.gate.resource import Resource
+
+Req = TypeVar("Req", bound=Mapping[str, Any])
+Res = TypeVar("Res", bound=Mapping[str, Any])
+T = TypeVar("T")
+
+Resolver = Callable[["Call", Mapping[str, Any]], T]
+
+
+class Mode(Enum):
+    READ = "read"
+    """Runs at once against cached state or a snapshot, changes nothing."""
+    WRITE = "write"
+    """Runs inside a transaction, possibly more than once: no effect outside it."""
+    STREAM = "stream"
+    """Has a body that is not held in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One permission that an operation needs: ``action`` on the resource that ``of`` picks from what the
+    resolver found. Without ``of``, what the resolver found is the resource. ``of`` may answer None: not needed
+    for this request."""
+
+    action: str
+    of: Callable[[Any], Resource | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How an operation is served: one handler, one resolver, the permissions it needs (none: always allowed,
+    as sts:GetCallerIdentity is)."""
+
+    mode: Mode
+    resolver: Resolver[Any]
+    needs: tuple[Need, ...]
+    handler: Callable[[Call, Any, Any], Any]
+    read_only: bool
+    quota: str
+
+
+class Operation(Generic[Req, Res]):
+    """One operation of a service. ``served`` is None until a handler is attached: it then answers 501."""
+
+    __slots__ = ("action", "name", "served", "service")
+
+    def __init__(self, service: str, name: str) -> None:
+        self.service = service
+        self.name = name
+        self.action = f"{service}:{name}"
+        self.served: Served | None = None
+
+    def __repr__(self) -> str:
+        return self.action
+
+    def reads(
+        self, resolver: Resolver[T], *needs: Need, quota: str = ""
+    ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
+        """Serve it by a handler that changes nothing. quota: the name of the request quota it counts
+        against, its own name where AWS has no shared one."""
+        return self._serve(Mode.READ, resolver, needs, read_only=True, quota=quota)
+
+    def writes(
+        self, resolver: Resolver[T], *needs: Need, quota: str = "", read_only: bool = False
+    ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
+        """Serve it by a handler that runs in a transaction. read_only: what CloudTrail says of it."""
+        return self._serve(Mode.WRITE, resolver, needs, read_only=read_only, quota=quota)
+
+    def _serve(
+        self, mode: Mode, resolver: Resolver[T], needs: tuple[Need, ...], *, read_only: bool, quota: str
+    ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
+        def attach(handler: Callable[[Call, Req, T], Res]) -> Callable[[Call, Req, T], Res]:
+            if self.served is not None:
+                raise RuntimeError(f"{self} has two handlers: {self.served.handler!r} and {handler!r}")
+            self.served = Served(
+                mode, resolver, needs or (Need(self.action),), handler, read_only, quota or self.name
+            )
+            return handler
+
+        return attach
+
+    def ask(self, call: Call, request: Req, *, via: str = "") -> Res:
+        """Call this operation from a handler of another service, through the gate from its step 4 on.
+
+        Keeps the caller's principal, is authorised and audited, and joins the caller's transaction. via: the
+        asking service's name ("ssm"), which becomes kms:ViaService and aws:CalledVia."""
+        result: Res = call.gate.ask(call, self, request, via)
+        return result
