@@ -64,7 +64,11 @@ def generate(service: str) -> str:
     """The module's text for a service, by botocore's name of it. The same text for the same botocore."""
     # Only botocore's own data: a developer's ~/.aws/models must not change what is generated.
     loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
-    model = ServiceModel(loader.load_service_model(service, "service-2"), service)
+    return render(service, ServiceModel(loader.load_service_model(service, "service-2"), service))
+
+
+def render(service: str, model: ServiceModel) -> str:
+    """The module's text for a model. UnsupportedModel: it needs a decision of ours first."""
     operations = [model.operation_model(name) for name in model.operation_names]
     types = _Types(operations)
     names = {operation.name: types.of_operation(operation) for operation in operations}
