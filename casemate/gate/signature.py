@@ -1,0 +1,263 @@
+"""Signature Version 4, verified from the raw request.
+
+The order for the gate: ``read_claim`` (casemate/gate/claim.py) → find the service and the key →
+``check_scope`` → ``payload_of`` → ``verify``, before the body is read if the payload's hash is declared,
+else with ``body_hash(body)`` → ``check_body`` once the body is there, or a decoder from
+casemate/gate/aws_chunked.py.
+
+Source: "Signing AWS API requests" (IAM user guide), "Authenticating Requests (AWS Signature Version 4)"
+(Amazon S3 API reference). Time is the machine's own, seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Collection, Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from casemate.gate.auth_errors import Family, auth_error, iso_basic, iso_extended
+from casemate.gate.canonical import canonical_query, collapse, normal_path, query_pairs, s3_path
+from casemate.gate.claim import Claim, Scope, remember, unsigned_headers
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+SKEW = 900
+"""Seconds by which a client's clock may be off, both ways."""
+
+EMPTY_HASH: Final = sha256().hexdigest().encode()
+UNSIGNED: Final = b"UNSIGNED-PAYLOAD"
+
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+_HEX_HASH = re.compile(rb"[0-9a-f]{64}\Z").match
+
+
+# --- the signing key
+
+
+class SigningKey:
+    """A day's signing key for one region and service, as the two hash states HMAC begins with: copying them
+    is twice as fast as keying anew (0.9 µs against 2.0). Never printed."""
+
+    __slots__ = ("inner", "outer", "secret")
+
+    def __init__(self, secret: str, scope: Scope) -> None:
+        self.secret = secret
+        key = b"AWS4" + secret.encode()
+        for part in (scope.date, scope.region, scope.service, scope.terminator):
+            key = hmac.digest(key, part.encode(), "sha256")
+        padded = key.ljust(64, b"\0")
+        self.inner: _Hash = sha256(padded.translate(_INNER_PAD))
+        self.outer: _Hash = sha256(padded.translate(_OUTER_PAD))
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a string to sign, in hex."""
+        inner = self.inner.copy()
+        inner.update(message)
+        outer = self.outer.copy()
+        outer.update(inner.digest())
+        return outer.hexdigest().encode()
+
+    def __repr__(self) -> str:
+        return "SigningKey(…)"
+
+
+def signing_key(scope: Scope, secret: str) -> SigningKey:
+    """The scope's signing key for this secret; derived again when the secret is another than last time."""
+    key = scope.key
+    if isinstance(key, SigningKey) and key.secret == secret:
+        return key
+    key = scope.key = SigningKey(secret, scope)
+    return key
+
+
+# --- the payload
+
+
+class Payload(NamedTuple):
+    """What the claim says of the body.
+
+    kind: "body" (nothing is declared: hash the whole body, then verify), "hash" (declared: verify the head,
+    then hold the body against it), "unsigned", or one of the streaming forms, whose body is framed in
+    aws-chunked. declared: the last line of the canonical request; None for "body".
+    """
+
+    kind: Literal["body", "hash", "unsigned", "chunks", "chunks-trailer", "unsigned-trailer"]
+    declared: bytes | None
+
+
+_BODY: Final = Payload("body", None)
+_NAMED: Final[dict[bytes, Payload]] = {
+    UNSIGNED: Payload("unsigned", UNSIGNED),
+    b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD": Payload("chunks", b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+    b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER": Payload(
+        "chunks-trailer", b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+    ),
+    b"STREAMING-UNSIGNED-PAYLOAD-TRAILER": Payload("unsigned-trailer", b"STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+}
+
+
+def payload_of(
+    claim: Claim, family: Family, headers: Mapping[bytes, bytes], *, unsigned_allowed: bool = False
+) -> Payload:
+    """How the body is signed, from the head alone.
+
+    S3 takes every form, and needs the header where the Authorization header is used; a presigned URL's
+    payload is unsigned unless it says otherwise. Other services take a hash or nothing, and an unsigned
+    payload only for operations modelled as ``v4-unsigned-body`` (``unsigned_allowed``).
+    """
+    declared = headers.get(b"x-amz-content-sha256")
+    if declared is None:
+        if claim.form == "query":
+            declared = dict(claim.pairs or ()).get(b"X-Amz-Content-Sha256")
+            if declared is None and claim.s3:
+                return _NAMED[UNSIGNED]
+        elif claim.s3:
+            raise auth_error(family, "missing-content-sha256")
+        if declared is None:
+            return _BODY
+    if _HEX_HASH(declared):
+        return Payload("hash", declared)
+    payload = _NAMED.get(declared)
+    if payload is None or not (claim.s3 or (unsigned_allowed and payload.kind == "unsigned")):
+        raise auth_error(family, "invalid-content-sha256", ArgumentName="x-amz-content-sha256")
+    return payload
+
+
+def body_hash(body: bytes | memoryview) -> bytes:
+    """What ``verify`` needs where the payload is "body"."""
+    return sha256(body).hexdigest().encode() if body else EMPTY_HASH
+
+
+def check_body(family: Family, payload: Payload, computed: bytes) -> None:
+    """Hold the body's computed hash (hex) against the declared one; only "hash" declares one."""
+    if payload.kind == "hash" and payload.declared != computed:
+        raise auth_error(
+            family,
+            "content-sha256-mismatch",
+            ClientComputedContentSHA256=(payload.declared or b"").decode(),
+            S3ComputedContentSHA256=computed.decode(),
+        )
+
+
+# --- the checks
+
+
+def check_scope(claim: Claim, family: Family, service: str, regions: Collection[str]) -> None:
+    """Refuse a credential scoped to another service than the one addressed, or to no region of ours.
+
+    service: the addressed service's signing name; regions: those served (for S3, the bucket's own alone).
+    """
+    scope = claim.scope
+    presigned = claim.form == "query"
+    if scope.service != service:
+        raise auth_error(
+            family, "scope-service", presigned=presigned, service=service, given_service=scope.service
+        )
+    if scope.region not in regions:
+        expected = min(regions, default="")
+        raise auth_error(
+            family, "scope-region", presigned=presigned, given_region=scope.region, Region=expected
+        )
+
+
+def verify(
+    claim: Claim,
+    secret: str,
+    family: Family,
+    method: str,
+    path: bytes,
+    query: bytes,
+    headers: Mapping[bytes, bytes],
+    payload: bytes,
+    now: float,
+) -> None:
+    """Return if the request was signed with this secret, for this moment; else raise AwsError.
+
+    path and query: raw, as they came; headers: lower-case names, trimmed values, repeated ones joined by
+    commas; payload: the canonical request's last line (``payload_of(…).declared`` or ``body_hash(body)``);
+    now: the machine's time.
+    """
+    scope = claim.scope
+    if claim.form == "header":
+        if not -SKEW <= claim.epoch - now <= SKEW:
+            raise _skewed(claim, family, now)
+    else:
+        from casemate.gate.presigned import check_lifetime
+
+        check_lifetime(claim, family, now)
+    timestamp = claim.timestamp
+    if timestamp[:8] != scope.text[:8]:
+        raise auth_error(
+            family,
+            "scope-date",
+            presigned=claim.form == "query",
+            scope_date=scope.date,
+            day=timestamp[:8].decode(),
+            date=timestamp.decode(),
+        )
+    if b"host" not in scope.signed_names or not headers.keys() <= scope.covered:
+        missing = unsigned_headers(scope, headers)
+        if missing:
+            raise auth_error(
+                family,
+                "unsigned-host" if missing == [b"host"] else "unsigned-headers",
+                header=missing[0].decode("ascii", "replace"),
+                HeadersNotSigned=", ".join(name.decode("ascii", "replace") for name in missing),
+            )
+    request = canonical_request(claim, method, path, query, headers, payload)
+    to_sign = b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (
+        timestamp,
+        scope.text,
+        sha256(request).hexdigest().encode(),
+    )
+    if not hmac.compare_digest(signing_key(scope, secret).sign(to_sign), claim.signature):
+        raise auth_error(
+            family,
+            "signature-mismatch",
+            AWSAccessKeyId=scope.access_key_id,
+            StringToSign=to_sign.decode(),
+            SignatureProvided=claim.signature[:128].decode("ascii", "replace"),
+        )
+    if claim.prefix:
+        remember(claim.prefix, scope)
+
+
+def canonical_request(
+    claim: Claim, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], payload: bytes
+) -> bytes:
+    """The canonical request that the client should have signed."""
+    scope = claim.scope
+    try:
+        values = scope.values(headers)
+    except KeyError:
+        # A header that was signed and is not there: as if it were empty, so that the signature decides.
+        values = tuple([headers.get(name, b"") for name in scope.signed.split(b";")])
+    lines = scope.template % values
+    if b"  " in lines or b"\t" in lines:
+        lines = scope.template % tuple([collapse(value) for value in values])
+    if path != b"/":
+        path = s3_path(path) if claim.s3 else normal_path(path)
+    if claim.pairs is not None:
+        query = canonical_query(claim.pairs)
+    elif query:
+        query = canonical_query(query_pairs(query))
+    return b"%b\n%b\n%b\n%b%b" % (method.encode("latin-1", "replace"), path, query, lines, payload)
+
+
+def _skewed(claim: Claim, family: Family, now: float) -> Exception:
+    early = claim.epoch > now
+    return auth_error(
+        family,
+        "not-yet-current" if early else "expired",
+        date=claim.timestamp.decode(),
+        now=iso_basic(now),
+        bound=iso_basic(now + SKEW if early else now - SKEW),
+        window=SKEW // 60,
+        RequestTime=claim.timestamp.decode(),
+        ServerTime=iso_extended(now),
+        MaxAllowedSkewMilliseconds=str(SKEW * 1000),
+    )
