@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -104,3 +104,19 @@ class Operation(Generic[Req, Res]):
         asking service's name ("ssm"), which becomes kms:ViaService and aws:CalledVia."""
         result: Res = call.gate.ask(call, self, request, via)
         return result
+
+
+class Api(NamedTuple):
+    """A served service as routing needs it; the generated modules of casemate.api each have one.
+
+    service: botocore's name; signing_name: the service in a signature's scope, and the prefix of IAM actions;
+    target_prefix: what X-Amz-Target begins with ('' for protocols without it); version: the API version that
+    query requests name; protocols: in the model's order of preference.
+    """
+
+    service: str
+    signing_name: str
+    target_prefix: str
+    version: str
+    protocols: tuple[str, ...]
+    operations: tuple[Operation[Any, Any], ...]

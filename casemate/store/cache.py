@@ -27,13 +27,13 @@ class Cache(Generic[K, V]):
     cache starts afresh, which is cheap and needs no bookkeeping on the hot path.
     """
 
-    __slots__ = ("_bound", "_current", "_generation", "_load", "_rows", "_slot")
+    __slots__ = ("_bound", "_current", "_load", "_slot", "_state")
 
     def __init__(self, store: Store, domain: str, load: Callable[[Tx, K], V], bound: int = 50_000) -> None:
         self._current = store.generations.current
         self._slot = store.generations.slot(domain)
-        self._generation = -1
-        self._rows: dict[K, V] = {}
+        # One tuple, so that a thread never pairs one generation's number with another's rows.
+        self._state: tuple[int, dict[K, V]] = (-1, {})
         self._load = load
         self._bound = bound
 
@@ -41,19 +41,21 @@ class Cache(Generic[K, V]):
         """The value for key, from memory or, where there is a transaction to read by, from the database.
         Raises Miss without one."""
         generation = self._current(self._slot)
-        if generation != self._generation:
-            # The dict is replaced, never cleared: a thread that still loads under the old generation writes
-            # into a dict that nobody reads any more.
-            self._rows = {}
-            self._generation = generation
-        rows = self._rows
+        state = self._state
+        if generation != state[0]:
+            # A new dict, never a cleared one: a thread that still loads under the old generation writes into
+            # a dict that nobody reads any more.
+            self._state = state = (generation, {})
+        rows = state[1]
         value = rows.get(key)
         if value is not None:
             return value
         if tx is None:
             raise Miss
         value = self._load(tx, key)
-        if value is not None:
+        # A snapshot that began before the latest bump may hold the state before it: good enough for this
+        # request, which began then too, but not to be kept under the new number.
+        if value is not None and tx.is_current():
             if len(rows) >= self._bound:
                 rows.clear()
             rows[key] = value

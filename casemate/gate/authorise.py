@@ -1,0 +1,86 @@
+"""Step 7: may this caller do this to that resource? The engine decides; here its question is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from casemate.engine.policy import Decision, Question, prepare
+from casemate.errors import AwsError
+from casemate.gate.call import Call
+from casemate.gate.conditions import lookup_for
+from casemate.gate.identity import MAX_RESIDUALS
+from casemate.gate.operation import Served
+from casemate.gate.resource import Resource
+
+# How each protocol family names a refusal, and with which HTTP status.
+_DENIED = {
+    "json": ("AccessDeniedException", 400),
+    "rest-json": ("AccessDeniedException", 403),
+    "query": ("AccessDenied", 403),
+    "ec2": ("UnauthorizedOperation", 403),
+    "s3": ("AccessDenied", 403),
+}
+
+
+def authorise(call: Call, served: Served, target: Any, request: Mapping[str, Any], family: str) -> None:
+    """Raise unless the caller holds every permission that the operation needs of the target.
+
+    Raises AWS's refusal with its reason; or, to a caller who would be allowed, the target's own error when it
+    does not exist.
+    """
+    absent: AwsError | None = None
+    for need in served.needs:
+        resource: Resource | None = target if need.of is None else need.of(target)
+        if resource is None:
+            continue
+        call.resources.append(resource)
+        decision = decide(call, need.action, resource, request)
+        if not decision.allowed:
+            raise denied(call, need.action, resource, decision, family)
+        absent = absent or resource.missing
+    if absent is not None:
+        raise absent
+
+
+def decide(call: Call, action: str, resource: Resource, request: Mapping[str, Any]) -> Decision:
+    """The engine's decision, by way of the residual that is kept with the caller's identity."""
+    identity = call.identity
+    key = (action, resource.arn)
+    entry = identity.residuals.get(key)
+    # Policies are compiled once per text, so the same object means that nothing the residual rests on changed.
+    if entry is not None and entry[0] is resource.policy and entry[1] == resource.account:
+        residual = entry[2]
+    else:
+        residual = prepare(
+            Question(
+                principal=identity.principal,
+                attached=identity.attached,
+                action=action,
+                resource=resource.arn,
+                resource_account=resource.account,
+                resource_policy=resource.policy,
+                rcps=call.gate.directory.resource_controls(resource.account, call.transaction),
+                guarded=resource.guarded,
+                known=identity.known,
+            )
+        )
+        if len(identity.residuals) >= MAX_RESIDUALS:
+            identity.residuals.clear()
+        identity.residuals[key] = (resource.policy, resource.account, residual)
+    constant = residual.constant
+    if constant is not None:
+        return constant
+    return residual.decide(lookup_for(call, resource, request))
+
+
+def denied(call: Call, action: str, resource: Resource, decision: Decision, family: str) -> AwsError:
+    """AWS's refusal: who, what, on which resource, and the kind of policy that decided."""
+    code, status = _DENIED[family]
+    who = call.identity.principal.arn
+    return AwsError(
+        code,
+        f"User: {who} is not authorized to perform: {action} on resource: {resource.arn} "
+        f"{decision.reason(action)}",
+        status,
+    )

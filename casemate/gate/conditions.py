@@ -1,0 +1,66 @@
+"""The request context that policies' conditions are evaluated against: AWS's global condition keys.
+
+Values are looked up one by one when a condition asks, because most decisions ask for none. Source: "AWS global
+condition context keys".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from casemate.gate.call import Call
+from casemate.gate.resource import Resource, Value
+
+Lookup = Callable[[str], Value]
+
+
+def iso_time(seconds: float) -> str:
+    """2026-11-23T21:13:05Z"""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _true(value: bool) -> str:
+    return "true" if value else "false"
+
+
+# A key that the request's context does not hold answers None. What a service does on a caller's behalf carries
+# neither the caller's network nor their client.
+_OF_CALL: dict[str, Callable[[Call], Value]] = {
+    "aws:currenttime": lambda call: iso_time(call.now),
+    "aws:epochtime": lambda call: str(int(call.now)),
+    "aws:requestedregion": lambda call: call.region,
+    "aws:securetransport": lambda call: _true(call.tls is not None or bool(call.via)),
+    "aws:sourceip": lambda call: None if call.via else call.source_ip,
+    "aws:useragent": lambda call: None if call.via else call.user_agent,
+    "aws:viaawsservice": lambda call: _true(bool(call.via)),
+    "aws:calledvia": lambda call: [f"{name}.amazonaws.com" for name in call.via] or None,
+    "aws:calledviafirst": lambda call: f"{call.via[0]}.amazonaws.com" if call.via else None,
+    "aws:calledvialast": lambda call: f"{call.via[-1]}.amazonaws.com" if call.via else None,
+}
+
+
+def lookup_for(call: Call, resource: Resource, request: Mapping[str, Any]) -> Lookup:
+    """The context of one permission: the caller's keys, the request's, the resource's."""
+    known = call.identity.known
+
+    def lookup(key: str) -> Value:
+        value = known.get(key)
+        if value is not None:
+            return value
+        of_call = _OF_CALL.get(key)
+        if of_call is not None:
+            return of_call(call)
+        if key == "aws:resourceaccount":
+            return resource.account
+        if key.startswith("aws:resourcetag/"):
+            # Tag keys in a condition's name are compared without regard to case.
+            wanted = key[16:]
+            for name, tag in resource.tags().items():
+                if name.lower() == wanted:
+                    return tag
+            return None
+        return resource.condition(key, call, request)
+
+    return lookup

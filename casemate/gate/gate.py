@@ -1,0 +1,355 @@
+"""The way of a request, top to bottom. There is no other way to a handler.
+
+    1 receive        an exchange comes from the transport          handle
+    2 route          which operation it means                      _enter
+    3 authenticate   the signature proves who calls                _enter
+    4 parse          members, checked against AWS's model          _enter
+    5 throttle       request quotas                                _enter
+    6 resolve        the resource that the operation acts on       _act
+    7 authorise      the policies decide                           _act
+    8 handle         the operation itself                          _act
+    9 audit          the record, durable before the reply leaves   _leave
+   10 serialise      the answer or error, in the service's way     _leave
+
+A read on cached state runs through all of it in the event loop. Where something is not in memory (``Miss``) the
+request starts again in a thread that may wait for the database. A write takes steps 6 to 8 in the store's
+transaction, which may run them more than once. Whatever goes wrong is a refusal, and is audited too.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from casemate import wire
+from casemate.clock import Clock
+from casemate.errors import AwsError
+from casemate.gate import audit
+from casemate.gate.auth_errors import auth_error
+from casemate.gate.authenticate import authenticate
+from casemate.gate.authorise import authorise
+from casemate.gate.call import Call
+from casemate.gate.cors import Cors
+from casemate.gate.http import Exchange
+from casemate.gate.identity import UNKNOWN, Directory
+from casemate.gate.operation import Api, Mode, Operation
+from casemate.gate.random_ids import new_uuid
+from casemate.gate.router import Route, Router, Unroutable
+from casemate.gate.throttle import Throttle
+from casemate.store.cache import Miss
+from casemate.store.database import Store, Tx, Unavailable
+from casemate.wire import Reply
+
+log = logging.getLogger("casemate.gate")
+
+SMALL_BODY = 64 * 1024
+"""Bodies up to this size are held before anything is known of the request."""
+LARGEST_BODY = 4 * 1024 * 1024
+"""Bodies up to this size are held for a request that claims an access key; AWS's own limits are the parser's."""
+
+
+class Journal(Protocol):
+    """Where audit records go. Each token comes back by ``Gate.release`` once its record is durable."""
+
+    @property
+    def healthy(self) -> bool: ...
+
+    def append(self, record: bytes, token: Held | None) -> None: ...
+
+
+class Held:
+    """A reply that waits until its audit record is durable."""
+
+    __slots__ = ("code", "exchange", "name", "reply", "started")
+
+    def __init__(self, exchange: Exchange, reply: Reply, name: str, code: str, started: float) -> None:
+        self.exchange = exchange
+        self.reply = reply
+        self.name = name
+        self.code = code
+        self.started = started
+
+
+class Gate:
+    """What stands between the transport and the services (an ``http.Application``).
+
+    in_thread: runs a function in a thread that may wait; parts: the services' own state, by type, for
+    ``Call.part``; region: where unsigned requests act; paths: the server's own operations by method and path;
+    relaxed: replies may leave before their audit record is durable, for those who choose so.
+    """
+
+    def __init__(
+        self,
+        apis: Sequence[Api],
+        *,
+        directory: Directory,
+        store: Store,
+        journal: Journal,
+        clock: Clock,
+        throttle: Throttle,
+        in_thread: Callable[..., object],
+        parts: Mapping[type, Any],
+        region: str = "us-east-1",
+        paths: Mapping[tuple[str, bytes], Route] | None = None,
+        cors: Cors | None = None,
+        relaxed: bool = False,
+    ) -> None:
+        self.clock = clock
+        self.directory = directory
+        self.parts = parts
+        self.store = store
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """Answered calls by (operation, error code or '')."""
+        self.seconds: dict[str, float] = {}
+        """Time from receipt to reply, summed up by operation."""
+        self._cors = cors or Cors()
+        self._in_thread = in_thread
+        self._journal = journal
+        self._region = region
+        self._relaxed = relaxed
+        self._router = Router(apis, paths)
+        self._throttle = throttle
+
+    # --- what the transport calls, in the event loop
+
+    def accept(self, exchange: Exchange) -> int:
+        """The head has come: how much of a body may be held."""
+        length = exchange.headers.get(b"content-length", b"0")
+        if len(length) < 6 and int(length) <= SMALL_BODY:
+            return SMALL_BODY
+        claims = b"authorization" in exchange.headers or b"X-Amz-Credential=" in exchange.query
+        return LARGEST_BODY if claims else SMALL_BODY
+
+    def handle(self, exchange: Exchange) -> None:
+        """Step 1: the whole request is here; go as far as the event loop can."""
+        if exchange.method == "OPTIONS" and self._cors.preflight(exchange):
+            return
+        call = self._receive(exchange)
+        try:
+            self._run(call)
+        except Miss:
+            self._in_thread(self._run_waiting, call)
+
+    async def stream(self, exchange: Exchange) -> None:
+        """No served operation takes a body that is not held in memory, and ``accept`` names none."""
+        raise RuntimeError(f"{exchange.method} was not accepted as a stream")
+
+    def release(self, batch: Sequence[Held | None], error: BaseException | None) -> None:
+        """The journal is done with a batch: its replies leave or, where it failed, are replaced by an error."""
+        now = time.perf_counter()
+        for held in batch:
+            if held is None:
+                continue
+            if error is not None:
+                held.reply = wire.error_reply(None, "json", _unaudited(), new_uuid())
+                held.code = "ServiceUnavailable"
+            held.exchange.reply(*held.reply)
+            self._count(held.name, held.code, now - held.started)
+
+    # --- what services call
+
+    def ask(self, call: Call, operation: Operation[Any, Any], request: Mapping[str, Any], via: str) -> Any:
+        """A call that a handler makes of another service: steps 5 to 9, as the same caller, in its transaction."""
+        child = call.passed_on(operation, request, via, self._router.route_to(operation))
+        try:
+            if operation.served is None:
+                raise _not_served(operation)
+            self._throttle.take(operation.service, operation.served.quota, child.account, child.region)
+            result = self._act(child)
+        except AwsError as error:
+            call.records += [*child.records, *self._records(child, None, error)]
+            raise
+        call.records += [*child.records, *self._records(child, result, None)]
+        return result
+
+    # --- the steps
+
+    def _receive(self, exchange: Exchange) -> Call:
+        headers = exchange.headers
+        call = Call()
+        call.gate = self
+        call.exchange = exchange
+        call.started = time.perf_counter()
+        call.request_id = new_uuid()
+        call.now = self.clock.now()
+        call.source_ip = exchange.peer
+        call.user_agent = headers.get(b"user-agent", b"").decode("latin-1")
+        call.host = headers.get(b"host", b"").decode("latin-1")
+        call.tls = exchange.tls
+        self._forget(call)
+        return call
+
+    def _forget(self, call: Call) -> None:
+        """Back to step 1: nothing is known of the caller or of what they want."""
+        call.identity = UNKNOWN
+        call.account = ""
+        call.region = self._region
+        call.route = None
+        call.request = {}
+        call.via = ()
+        call.transaction = None
+        call.mutable = False
+        call.resources = []
+        call.records = []
+
+    def _run(self, call: Call) -> None:
+        """All steps of a read; of a write those up to the transaction, which does the rest."""
+        result: Mapping[str, Any] | None = None
+        refusal: Exception | None = None
+        try:
+            route = self._enter(call)
+            served = route.operation.served
+            if served is not None and served.mode is Mode.WRITE:
+                self.store.submit(partial(self._act_in, call), partial(self._acted, call), call.request_id)
+                return
+            result = self._act(call)
+        except Miss:
+            raise
+        except Exception as error:
+            refusal = error
+        self._leave(call, result, refusal)
+
+    def _run_waiting(self, call: Call) -> None:
+        """The same again, in a thread that may wait for the database."""
+
+        def run(tx: Tx) -> None:
+            self._forget(call)
+            call.transaction = tx
+            self._run(call)
+
+        try:
+            self.store.read(run)
+        except Exception as error:
+            self._leave(call, None, error)
+
+    def _enter(self, call: Call) -> Route:
+        exchange = call.exchange
+        # 2. route
+        route = call.route = self._router.route(exchange)
+        served = route.operation.served
+        # 3. authenticate
+        identity = authenticate(call, route, self.directory)
+        if identity is None:
+            raise auth_error(route.family, "missing-token")
+        if served is None:
+            raise _not_served(route.operation)
+        # 4. parse
+        call.request = route.codec.parse(
+            exchange.method, exchange.path, exchange.query, exchange.headers, exchange.body
+        )
+        # 5. throttle
+        self._throttle.take(route.operation.service, served.quota, call.account, call.region)
+        if not self._journal.healthy:
+            raise _unaudited()
+        return route
+
+    def _act(self, call: Call) -> Mapping[str, Any]:
+        route = call.route
+        assert route is not None
+        served = route.operation.served
+        assert served is not None
+        # 6. resolve
+        target = served.resolver(call, call.request)
+        # 7. authorise
+        authorise(call, served, target, call.request, route.family)
+        # 8. handle
+        result: Mapping[str, Any] = served.handler(call, call.request, target)
+        return result
+
+    def _act_in(self, call: Call, tx: Tx) -> Mapping[str, Any]:
+        """Steps 6 to 8 in a write's transaction; each run starts with nothing of the one before."""
+        call.transaction = tx
+        call.mutable = True
+        call.resources = []
+        call.records = []
+        return self._act(call)
+
+    def _acted(self, call: Call, result: Mapping[str, Any] | None, error: BaseException | None) -> None:
+        self._leave(call, result, error)
+
+    def _leave(self, call: Call, result: Mapping[str, Any] | None, refusal: BaseException | None) -> None:
+        """Steps 9 and 10; in the event loop or in any thread of the store's."""
+        error = None if refusal is None else _as_aws_error(refusal, call)
+        reply: Reply | None = None
+        if error is None and result is not None and call.route is not None:
+            # 10. serialise: before the audit, so that an answer that cannot be written is audited as an error
+            try:
+                reply = call.route.codec.reply(result, call.request_id)
+            except Exception as defect:
+                error = _as_aws_error(defect, call)
+        if reply is None:
+            reply = _error_reply(call, refusal, error or _as_aws_error(RuntimeError("no answer"), call))
+        cross_origin = self._cors.head(call.exchange)
+        if cross_origin:
+            reply = reply._replace(head=reply.head + cross_origin)
+        # 9. audit
+        operation = call.route.operation if call.route is not None else None
+        name = repr(operation) if operation is not None else "unknown"
+        held = Held(call.exchange, reply, name, "" if error is None else error.code, call.started)
+        records = [*call.records, *self._records(call, result if error is None else None, error, refusal)]
+        for record in records[:-1]:
+            self._journal.append(record, None)
+        self._journal.append(records[-1], held)
+
+    def _records(
+        self,
+        call: Call,
+        result: Mapping[str, Any] | None,
+        error: AwsError | None,
+        refusal: BaseException | None = None,
+    ) -> list[bytes]:
+        route = call.route
+        if route is None:
+            name = refusal.name if isinstance(refusal, Unroutable) else ""
+            return audit.records(
+                call, "", name, read_only=False, parameters=None, response=None, error=error
+            )
+        served = route.operation.served
+        read_only = served is not None and served.read_only
+        return audit.records(
+            call,
+            route.source,
+            route.operation.name,
+            read_only=read_only,
+            parameters=route.codec.redact(call.request) if call.request else None,
+            response=route.codec.redact_result(result) if result and not read_only else None,
+            error=error,
+        )
+
+    def _count(self, name: str, code: str, seconds: float) -> None:
+        self.outcomes[name, code] += 1
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+def _error_reply(call: Call, refusal: BaseException | None, error: AwsError) -> Reply:
+    if call.route is not None:
+        return call.route.codec.error(error, call.request_id)
+    if isinstance(refusal, Unroutable):
+        return wire.error_reply(refusal.service, refusal.protocol, error, call.request_id)
+    return wire.error_reply(None, "json", error, call.request_id)
+
+
+def _as_aws_error(error: BaseException, call: Call) -> AwsError:
+    if isinstance(error, AwsError):
+        return error
+    if isinstance(error, Unroutable):
+        return error.error
+    if isinstance(error, Unavailable):
+        return AwsError("ServiceUnavailable", "The store cannot be reached. Try again shortly.", 503)
+    # Frames and the type only: an exception's own text may hold what the request held.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("request %s failed: %s\n%s", call.request_id, type(error).__qualname__, frames)
+    return AwsError("InternalFailure", f"An internal error occurred (request {call.request_id}).", 500)
+
+
+def _not_served(operation: Operation[Any, Any]) -> AwsError:
+    return AwsError("NotImplemented", f"The operation {operation} is not served by Casemate.", 501)
+
+
+def _unaudited() -> AwsError:
+    return AwsError("ServiceUnavailable", "The audit journal cannot be written, so no call is served.", 503)

@@ -1,0 +1,55 @@
+"""What an operation acts on, as authorisation and the audit see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from casemate.engine.policy import Policy
+from casemate.errors import AwsError
+
+if TYPE_CHECKING:
+    from casemate.gate.call import Call
+
+Value = str | Sequence[str] | None
+
+
+class Resource:
+    """A resource with its owner and its policy. Services subclass it for their own kinds.
+
+    account: the owner; policy: the resource's own, None where its kind has none; guarded: the policy must
+    allow, as with KMS keys and roles; type: CloudFormation's name of the kind, which the audit shows ('' for
+    what the audit does not list); missing: what is raised once the caller turned out to be allowed, when there
+    is no such resource, so that who may not know does not learn it from the error.
+    """
+
+    __slots__ = ("account", "arn", "guarded", "missing", "policy", "type")
+
+    def __init__(
+        self,
+        arn: str,
+        account: str,
+        *,
+        policy: Policy | None = None,
+        guarded: bool = False,
+        type: str = "",  # noqa: A002 - CloudTrail's own name
+        missing: AwsError | None = None,
+    ) -> None:
+        self.arn = arn
+        self.account = account
+        self.policy = policy
+        self.guarded = guarded
+        self.type = type
+        self.missing = missing
+
+    def __repr__(self) -> str:
+        return f"<{self.__class__.__name__} {self.arn}>"
+
+    def tags(self) -> Mapping[str, str]:
+        """The resource's tags, for aws:ResourceTag."""
+        return {}
+
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:  # noqa: ARG002
+        """The value of one of the service's own condition keys (in lower case) for this request; None when it
+        is not in the request's context."""
+        return None

@@ -1,0 +1,189 @@
+"""Step 2: which operation of which service a request means, by target header, path, and the signature's scope."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qs
+
+from casemate import wire
+from casemate.errors import AwsError
+from casemate.gate.auth_errors import Family, family_of
+from casemate.gate.http import Exchange
+from casemate.gate.operation import Api, Operation
+from casemate.wire import Reply
+
+
+class Codec(Protocol):
+    """How an operation's request and answer are written; wire.OperationCodec is one."""
+
+    def parse(
+        self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+    ) -> dict[str, Any]: ...
+
+    def reply(self, result: Mapping[str, Any], request_id: str) -> Reply: ...
+
+    def error(self, error: AwsError, request_id: str) -> Reply: ...
+
+    def redact(self, params: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def redact_result(self, result: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+class Route(NamedTuple):
+    """Where a request goes. family: which of AWS's sets of error codes it is answered with."""
+
+    operation: Operation[Any, Any]
+    codec: Codec
+    signing_name: str
+    family: Family
+    source: str
+
+
+class Unroutable(Exception):
+    """No operation found. The error, with what is needed to render it: the protocol and, where it is known,
+    the service; name: what the client asked for, for the audit."""
+
+    def __init__(self, error: AwsError, protocol: str, service: str | None = None, name: str = "") -> None:
+        super().__init__(error)
+        self.error = error
+        self.protocol = protocol
+        self.service = service
+        self.name = name
+
+
+class Router:
+    """The routes of the served services. paths: further routes by exact method and path (the server's own)."""
+
+    def __init__(self, apis: Sequence[Api], paths: Mapping[tuple[str, bytes], Route] | None = None) -> None:
+        self._by_target = {api.target_prefix: api for api in apis if api.target_prefix}
+        self._by_service = {api.service: api for api in apis}
+        self._by_signing_name = {api.signing_name: api for api in apis}
+        self._by_version = {api.version: api for api in apis if {"query", "ec2"} & set(api.protocols)}
+        self._operations = {(api.service, op.name): op for api in apis for op in api.operations}
+        self._paths = dict(paths or {})
+        self._targets: dict[bytes, Route] = {}
+        self._routes: dict[tuple[str, str, str], Route] = {}
+
+    def route(self, exchange: Exchange) -> Route:
+        """The route of a request whose body has come. Raises Unroutable."""
+        target = exchange.headers.get(b"x-amz-target")
+        if target is not None:
+            found = self._targets.get(target)
+            return found if found is not None else self._of_target(target)
+        own = self._paths.get((exchange.method, exchange.path)) if self._paths else None
+        if own is not None:
+            return own
+        if exchange.headers.get(b"smithy-protocol") == b"rpc-v2-cbor":
+            return self._of_rpc_path(exchange.path)
+        scope = service_in_scope(exchange)
+        api = self._by_signing_name.get(scope)
+        if api is not None and {"rest-json", "rest-xml"} & set(api.protocols):
+            return self._of_rest(api, exchange)
+        return self._of_action(api, exchange, scope)
+
+    def route_to(self, operation: Operation[Any, Any]) -> Route:
+        """The route of an operation that another service asks, in its service's preferred protocol."""
+        api = self._by_service[operation.service]
+        return self._named(api, operation.name, api.protocols[0])
+
+    def _of_target(self, target: bytes) -> Route:
+        prefix, _, name = target.decode("latin-1").rpartition(".")
+        api = self._by_target.get(prefix)
+        if api is None:
+            raise Unroutable(
+                AwsError(
+                    "NotImplemented", f"The service of the target {prefix!r} is not served by Casemate.", 501
+                ),
+                "json",
+                name=name,
+            )
+        route = self._named(api, name, "json")
+        self._targets[target] = route
+        return route
+
+    def _of_rpc_path(self, path: bytes) -> Route:
+        # /service/{target prefix}/operation/{name}
+        parts = path.decode("latin-1").split("/")
+        protocol = "smithy-rpc-v2-cbor"
+        if len(parts) != 5 or parts[1] != "service" or parts[3] != "operation":
+            raise Unroutable(_unknown_operation(path.decode("latin-1")), protocol)
+        api = self._by_target.get(parts[2])
+        if api is None or protocol not in api.protocols:
+            raise Unroutable(
+                AwsError("NotImplemented", f"The service {parts[2]!r} is not served by Casemate.", 501),
+                protocol,
+                name=parts[4],
+            )
+        return self._named(api, parts[4], protocol)
+
+    def _of_rest(self, api: Api, exchange: Exchange) -> Route:
+        protocol = "rest-json" if "rest-json" in api.protocols else "rest-xml"
+        name = wire.route_rest(api.service, exchange.method, exchange.path, exchange.query)
+        if name is None:
+            raise Unroutable(_unknown_operation(""), protocol, api.service)
+        return self._named(api, name, protocol)
+
+    def _of_action(self, api: Api | None, exchange: Exchange, scope: str) -> Route:
+        """The query protocols: Action and Version, in the body of a POST or in the query."""
+        form = exchange.body if exchange.method == "POST" and exchange.body else exchange.query
+        action, version = _action_of(form)
+        if api is None and not scope:
+            api = self._by_version.get(version)
+        if api is None or not action:
+            if scope or action:
+                what = f"The service {scope!r}" if scope else f"The action {action!r}"
+                raise Unroutable(
+                    AwsError("NotImplemented", f"{what} is not served by Casemate.", 501), "query", name=action
+                )
+            raise Unroutable(
+                AwsError("MissingAuthenticationToken", "Missing Authentication Token", 403), "rest-json"
+            )
+        protocol = "ec2" if "ec2" in api.protocols else "query"
+        if protocol not in api.protocols:
+            raise Unroutable(_unknown_operation(action), api.protocols[0], api.service, action)
+        return self._named(api, action, protocol)
+
+    def _named(self, api: Api, name: str, protocol: str) -> Route:
+        key = (api.service, name, protocol)
+        route = self._routes.get(key)
+        if route is not None:
+            return route
+        operation = self._operations.get((api.service, name))
+        if operation is None:
+            raise Unroutable(_unknown_operation(name, protocol), protocol, api.service, name)
+        route = self._routes[key] = Route(
+            operation,
+            wire.codec(api.service, name, protocol),
+            api.signing_name,
+            family_of(protocol, api.signing_name),
+            f"{api.signing_name}.amazonaws.com",
+        )
+        return route
+
+
+_SCOPE = re.compile(rb"Credential=[^/,&]+(?:/|%2[Ff])[0-9]{8}(?:/|%2[Ff])[^/,&%]+(?:/|%2[Ff])([a-z0-9.-]{1,63})(?:/|%2[Ff])")
+
+
+def service_in_scope(exchange: Exchange) -> str:
+    """The service that the signature claims to be for, '' where there is none to be read. Only routing relies
+    on it; authentication reads the claim with all its rules."""
+    found = _SCOPE.search(exchange.headers.get(b"authorization") or exchange.query)
+    return found[1].decode("ascii") if found is not None else ""
+
+
+def _action_of(form: bytes) -> tuple[str, str]:
+    try:
+        fields = parse_qs(form.decode("ascii"), max_num_fields=10_000)
+    except (UnicodeDecodeError, ValueError):
+        return "", ""
+    return fields.get("Action", [""])[0], fields.get("Version", [""])[0]
+
+
+def _unknown_operation(name: str, protocol: str = "json") -> AwsError:
+    if protocol in ("query", "ec2"):
+        return AwsError("InvalidAction", f"The action {name} is not valid for this web service.", 400)
+    if protocol == "json":
+        return AwsError("UnknownOperationException", "", 400)
+    return AwsError("UnknownOperationException", "", 404)
