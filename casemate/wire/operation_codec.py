@@ -1,0 +1,186 @@
+"""One operation in one protocol: its request read and checked, its answers written."""
+
+from __future__ import annotations
+
+import importlib
+import zlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Protocol
+from uuid import uuid4
+
+from casemate.errors import AwsError
+from casemate.wire.constraints import compile_check, violations
+from casemate.wire.models import Operation, Shape, protocols, service
+from casemate.wire.redaction import compile_redactor
+from casemate.wire.refusals import Unreadable, invalid, unreadable
+from casemate.wire.replies import Reply
+
+Parse = Callable[[str, bytes, bytes, Mapping[bytes, bytes], bytes], dict[str, Any]]
+Write = Callable[[Mapping[str, Any], str], Reply]
+
+MAX_INFLATED = 16 * 1024 * 1024
+"""How large a compressed request may become, in bytes."""
+
+
+class ProtocolModule(Protocol):
+    """What a protocol's module has."""
+
+    @staticmethod
+    def compile_parse(operation: Operation) -> Parse: ...
+    @staticmethod
+    def compile_reply(operation: Operation) -> Write: ...
+    @staticmethod
+    def error(name: str | None, failure: AwsError, request_id: str) -> Reply: ...
+
+
+_MODULES = {
+    "json": "json_protocol",
+    "query": "query_protocol",
+    "ec2": "ec2_protocol",
+    "rest-json": "rest_json_protocol",
+    "rest-xml": "rest_xml_protocol",
+    "smithy-rpc-v2-cbor": "cbor_protocol",
+}
+
+
+@cache
+def protocol_module(protocol: str) -> ProtocolModule:
+    """The module of a protocol, imported when first needed. KeyError for one that is not served."""
+    module: Any = importlib.import_module(f"casemate.wire.{_MODULES[protocol]}")
+    loaded: ProtocolModule = module
+    return loaded
+
+
+def inflate(body: bytes) -> bytes:
+    """A gzip-compressed body, bounded. Raises Unreadable."""
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        inflated = inflater.decompress(body, MAX_INFLATED)
+    except zlib.error:
+        raise Unreadable("The body is not gzip") from None
+    if not inflater.eof or inflater.unused_data:
+        raise Unreadable("The compressed body is cut short, too large or followed by other data")
+    return inflated
+
+
+def _streaming_member(shape: Shape | None) -> str | None:
+    """The blob payload that is streamed instead of held, if there is one."""
+    if shape is None or (name := shape.traits.get("payload")) is None:
+        return None
+    member = shape.members[name]
+    streamed = member.kind == "blob" and bool(member.traits.get("streaming"))
+    return str(name) if streamed else None
+
+
+def _event_stream(shape: Shape | None) -> str | None:
+    if shape is None:
+        return None
+    return next((name for name, member in shape.members.items() if member.event_stream), None)
+
+
+class OperationCodec:
+    """An operation's codec; ``casemate.wire.codec`` makes and keeps them. Everything is compiled here, once."""
+
+    __slots__ = (
+        "_check",
+        "_compressed",
+        "_in_body",
+        "_model",
+        "_module",
+        "_read",
+        "_redact",
+        "_tokens",
+        "_write",
+        "event_stream_input",
+        "event_stream_output",
+        "operation",
+        "protocol",
+        "service",
+        "streaming_input",
+        "streaming_output",
+    )
+
+    service: str
+    operation: str
+    protocol: str
+    streaming_input: str | None
+    """The blob member that is the request's body and streamed (S3's Body); ``parse`` leaves it out."""
+    streaming_output: str | None
+    """The blob member that is the answer's body and streamed; a result holds its bytes or leaves it to the gate."""
+    event_stream_input: str | None
+    """The member that is a stream of events from the client; ``parse`` refuses such operations."""
+    event_stream_output: str | None
+    """The member that is a stream of events to the client; see ``casemate.wire.eventstream``."""
+
+    def __init__(self, operation: Operation, protocol: str) -> None:
+        shape = operation.input
+        module = protocol_module(protocol)
+        self.service = operation.service.name
+        self.operation = operation.name
+        self.protocol = protocol
+        self.streaming_input = _streaming_member(shape)
+        self.streaming_output = _streaming_member(operation.output)
+        self.event_stream_input = _event_stream(shape)
+        self.event_stream_output = _event_stream(operation.output)
+        self._model = operation
+        self._module = module
+        self._read = module.compile_parse(operation)
+        self._write = module.compile_reply(operation)
+        self._check = compile_check(shape) if shape is not None else None
+        self._redact = compile_redactor(shape)
+        members = shape.members if shape is not None else {}
+        self._tokens = tuple(
+            name for name, member in members.items() if member.traits.get("idempotencyToken")
+        )
+        self._in_body = frozenset(
+            name[:1].lower() + name[1:] for name, member in members.items() if member.location is None
+        )
+        self._compressed = "requestcompression" in operation.traits
+
+    def parse(
+        self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+    ) -> dict[str, Any]:
+        """The members of a request, every constraint of the model checked.
+
+        path and query are raw (percent-encoded); header names are lower-case. Raises AwsError.
+        """
+        try:
+            if self._compressed and headers.get(b"content-encoding", b"").lower() == b"gzip":
+                body = inflate(body)
+            params = self._read(method, path, query, headers, body)
+        except Unreadable as error:
+            raise unreadable(self._model.service, self.protocol, str(error)) from None
+        for name in self._tokens:
+            if name not in params:
+                params[name] = str(uuid4())
+        if self._check is not None and not self._check(params):
+            shape = self._model.input
+            assert shape is not None  # there is a check because there is an input
+            raise invalid(self._model.service, self.protocol, violations(shape, params), self._in_body)
+        return params
+
+    def reply(self, result: Mapping[str, Any], request_id: str) -> Reply:
+        """The answer. TypeError, KeyError or ValueError for a result that the model does not allow: a defect."""
+        return self._write(result, request_id)
+
+    def error(self, error: AwsError, request_id: str) -> Reply:
+        """The answer that tells an error."""
+        return self._module.error(self.service, error, request_id)
+
+    def redact(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The input as CloudTrail shows it: see ``casemate.wire.redaction``."""
+        return self._redact(params)
+
+
+@cache
+def codec(service_name: str, operation: str, protocol: str) -> OperationCodec:
+    """The codec of an operation. KeyError for an unknown service or operation, or a protocol it is not served in."""
+    if protocol not in protocols(service_name):
+        raise KeyError(protocol)
+    return OperationCodec(service(service_name).operation(operation), protocol)
+
+
+def error_reply(service_name: str | None, protocol: str, error: AwsError, request_id: str) -> Reply:
+    """The answer that tells an error when the operation is not known."""
+    return protocol_module(protocol).error(service_name, error, request_id)

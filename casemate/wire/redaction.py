@@ -1,0 +1,96 @@
+"""What the audit journal may show of a request: CloudTrail's ``requestParameters``.
+
+Sensitive members are replaced by CloudTrail's own phrase, blobs (plaintexts, ciphertexts, key material) are left
+out, names begin in lower case, times look as CloudTrail writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from casemate.wire.constraints import lower_first
+from casemate.wire.models import Shape
+from casemate.wire.timestamps import to_cloudtrail
+
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+_LEFT_OUT = object()
+
+Redactor = Callable[[Any], Any]
+
+
+class _Redactors:
+    def __init__(self) -> None:
+        self._done: dict[str, Redactor | None] = {}
+        self._open: set[str] = set()
+
+    def compile(self, shape: Shape) -> Redactor | None:
+        """A function from a member to what the journal shows; None where that is the member itself."""
+        if shape.kind == "blob":
+            return lambda value: _LEFT_OUT
+        if shape.sensitive:
+            return lambda value: HIDDEN
+        if shape.kind == "timestamp":
+            return lambda value: to_cloudtrail(value) if isinstance(value, datetime) else value
+        if shape.kind not in ("structure", "list", "map") or shape.document:
+            return None
+        name = shape.name
+        if name in self._open:
+            return lambda value: value if (redact := self._done[name]) is None else redact(value)
+        if name not in self._done:
+            self._open.add(name)
+            self._done[name] = {"structure": self.structure, "list": self._list, "map": self._map}[
+                shape.kind
+            ](shape)
+            self._open.discard(name)
+        return self._done[name]
+
+    def structure(self, shape: Shape) -> Redactor:
+        table = {
+            name: (lower_first(name), self.compile(member))
+            for name, member in shape.members.items()
+            if not member.event_stream
+        }
+
+        def redact(value: Mapping[str, Any]) -> dict[str, Any]:
+            shown = {}
+            for name, item in value.items():
+                found = table.get(name)
+                if found is None:
+                    continue
+                if found[1] is not None:
+                    item = found[1](item)
+                    if item is _LEFT_OUT:
+                        continue
+                shown[found[0]] = item
+            return shown
+
+        return redact
+
+    def _list(self, shape: Shape) -> Redactor | None:
+        element = self.compile(shape.element)
+        if element is None:
+            return None
+        return lambda value: [
+            shown for item in value if item is not None and (shown := element(item)) is not _LEFT_OUT
+        ]
+
+    def _map(self, shape: Shape) -> Redactor | None:
+        if shape.key.sensitive:
+            return lambda value: HIDDEN
+        element = self.compile(shape.element)
+        if element is None:
+            return None
+        return lambda value: {
+            key: shown
+            for key, item in value.items()
+            if item is not None and (shown := element(item)) is not _LEFT_OUT
+        }
+
+
+def compile_redactor(shape: Shape | None) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """The redactor of an operation's input. What the model does not know is left out."""
+    if shape is None:
+        return lambda value: {}
+    return _Redactors().structure(shape)

@@ -1,0 +1,58 @@
+"""The finished answer, and what the error answers of all protocols share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from casemate.errors import AwsError
+from casemate.wire.models import ErrorShape, Service
+
+
+class Reply(NamedTuple):
+    """A whole answer. head: header lines, each ended by CRLF, without Content-Length and Date."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+
+class ResolvedError(NamedTuple):
+    """An AwsError matched with the model. name: the shape's name; code: the code of the query wire; status:
+    HTTP; modelled: None when the model has no such error; sender: True when the client is to blame."""
+
+    name: str
+    code: str
+    status: int
+    modelled: ErrorShape | None
+    sender: bool
+
+
+def resolve(service: Service | None, error: AwsError) -> ResolvedError:
+    """Match an error with the service's model.
+
+    The status is the model's when the error has the default one (400) and the model names another; an error
+    raised with a status of its own keeps it. Faults of the server without a modelled status are 500.
+    """
+    modelled = service.error(error.code) if service is not None else None
+    if modelled is None:
+        return ResolvedError(error.code, error.code, error.status, None, error.status < 500)
+    status = error.status
+    if status == 400 and modelled.status is not None:
+        status = modelled.status
+    return ResolvedError(modelled.shape.name, modelled.code, status, modelled, status < 500)
+
+
+def header_line(name: str, value: str) -> bytes:
+    """One header line. A control character in a value would begin another header: TypeError-like refusal.
+
+    Raises ValueError."""
+    if not value.isprintable() and any(ord(char) < 0x20 or ord(char) == 0x7F for char in value):
+        raise ValueError(f"header {name} has a control character")
+    return f"{name}: {value}\r\n".encode()
+
+
+def query_error_header(service: Service | None, resolved: ResolvedError) -> bytes:
+    """For services that left the query protocol: its code and type (Smithy's "awsQueryCompatible")."""
+    if service is None or not service.query_compatible:
+        return b""
+    return header_line("x-amzn-query-error", f"{resolved.code};{'Sender' if resolved.sender else 'Receiver'}")
