@@ -6,6 +6,8 @@ VENV   ?= .venv
 BENCH  ?= .bench-venv
 ARGS   ?=
 
+export PYTHON
+
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 
@@ -38,7 +40,7 @@ bench: $(BENCH)/.bench ## Measure Casemate beside its peers and write the table 
 	$(BENCH)/bin/python bench/run.py $(ARGS)
 
 docs: $(VENV)/.docs ## Build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 api: $(VENV)/.dev ## Generate casemate/api/ from the pinned botocore's models
 	$(BIN)/python tools/generate_api.py
