@@ -1,7 +1,7 @@
 """Finds the examples in the documentation that are to be run, and runs a page's together.
 
 An example is run when a line ``<!-- run -->`` stands before its fence, which is ``bash`` or ``python``. The
-examples of a page share a folder and, among the bash ones, a shell: what one sets or writes the next one sees.
+examples of a page share a folder and, among the bash ones, a shell: what one sets or writes the next sees.
 """
 
 from __future__ import annotations
