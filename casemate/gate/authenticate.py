@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
-import re
 import time
 
-from casemate.gate import signature
 from casemate.gate.auth_errors import auth_error
 from casemate.gate.call import Call
-from casemate.gate.identity import Directory, Identity, unknown_caller
+from casemate.gate.claim import read_claim
+from casemate.gate.identity import Directory, unknown_caller
+from casemate.gate.regions import regions
 from casemate.gate.router import Route
+from casemate.gate.signature import body_hash, check_body, check_scope, payload_of, verify
 
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]{2,10}){1,3}-[0-9]{1,2}")
-_known_regions: set[str] = set()
+
+def authenticate(call: Call, route: Route, directory: Directory) -> bool:
+    """Check the request's signature and put the caller into the call. False: the request is not signed.
+
+    Raises AWS's refusal for everything that is wrong with a signature, and Miss when the access key is not in
+    memory and may not be fetched here. Until all checks have passed, the caller is unknown; the access key that
+    they claim is only kept for the audit.
+    """
+    exchange = call.exchange
+    headers = exchange.headers
+    family = route.family
+    claim = read_claim(exchange.method, exchange.query, headers, family)
+    if claim is None:
+        return False
+    scope = claim.scope
+    try:
+        check_scope(claim, family, route.signing_name, regions())
+        credential = directory.credential(scope.access_key_id, call.transaction)
+        if credential is None:
+            raise auth_error(family, "unknown-key", AWSAccessKeyId=scope.access_key_id)
+        if not credential.active:
+            raise auth_error(family, "inactive-key", AWSAccessKeyId=scope.access_key_id)
+        if claim.session_token is not None:
+            # A long-term key goes without a token.
+            raise auth_error(family, "invalid-token")
+        payload = payload_of(claim, family, headers)
+        computed = body_hash(exchange.body)
+        check_body(family, payload, computed)
+        verify(
+            claim,
+            credential.secret,
+            family,
+            exchange.method,
+            exchange.path,
+            exchange.query,
+            headers,
+            payload.declared or computed,
+            time.time(),
+        )
+    except Exception:
+        call.identity = unknown_caller(scope.access_key_id)
+        raise
+    call.identity = credential.identity
+    call.account = credential.identity.account
+    call.region = scope.region
+    return True
