@@ -53,6 +53,7 @@ class Scope:
         "covered",
         "date",
         "key",
+        "plain_post",
         "region",
         "service",
         "signed",
@@ -73,8 +74,10 @@ class Scope:
         self.signed_names = frozenset(names)
         self.covered = self.signed_names | _USUALLY_UNSIGNED
         lines = b"".join([name.replace(b"%", b"%%") + b":%b\n" for name in names])
-        self.template = lines + b"\n" + signed.replace(b"%", b"%%") + b"\n"
-        """With the headers' values filled in: the canonical request from its headers to its payload hash."""
+        self.template = lines + b"\n" + signed.replace(b"%", b"%%") + b"\n%b"
+        """With the headers' values and the payload filled in: the canonical request from its headers on."""
+        self.plain_post = b"POST\n/\n\n" + self.template
+        """The same with all before it, for what most services' requests are: POST / without a query."""
         self.values: Callable[[Mapping[bytes, bytes]], tuple[bytes, ...]]
         if len(names) == 1:
             only = names[0]
@@ -93,7 +96,7 @@ class Claim:
     form: "header" or "query" (a presigned URL); timestamp: b'20261123T101112Z', epoch: the same in seconds;
     signature: 64 hex digits if it is one at all; session_token: as sent, or None; expires: a presigned URL's
     X-Amz-Expires in seconds, if given; pairs: a presigned URL's decoded parameters without the signature;
-    prefix: the key under which ``scope`` may be remembered once verified.
+    prefix: the key under which ``scope`` is to be remembered once verified, if it is not yet.
     """
 
     __slots__ = (
@@ -176,8 +179,8 @@ def read_claim(
             return claim
     if authorization is None:
         return None
-    prefix = authorization[:-_SIGNATURE_SIZE]
-    scope = _scopes.get(prefix)
+    prefix = None
+    scope = _scopes.get(authorization[:-_SIGNATURE_SIZE])
     if scope is None:
         family = family or guess_family(method, headers)
         scope, signature, prefix = _parse_authorization(authorization, family, headers)
@@ -197,7 +200,7 @@ def read_claim(
 
 def _parse_authorization(
     value: bytes, family: Family, headers: Mapping[bytes, bytes]
-) -> tuple[Scope, bytes, bytes]:
+) -> tuple[Scope, bytes, bytes | None]:
     algorithm, _, rest = value.partition(b" ")
     if algorithm != ALGORITHM:
         raise _wrong_algorithm(algorithm, family)
@@ -225,7 +228,7 @@ def _parse_authorization(
     signature = fields[b"Signature"]
     # The prefix identifies the rest only where the signature stands last, as every SDK writes it.
     cacheable = len(signature) == _SIGNATURE_SIZE and value.endswith(b"Signature=" + signature)
-    return Scope(credential, signed), signature, value[:-_SIGNATURE_SIZE] if cacheable else b""
+    return Scope(credential, signed), signature, value[:-_SIGNATURE_SIZE] if cacheable else None
 
 
 def _wrong_algorithm(algorithm: bytes, family: Family) -> AwsError:

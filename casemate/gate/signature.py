@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from binascii import hexlify
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -32,6 +33,7 @@ UNSIGNED: Final = b"UNSIGNED-PAYLOAD"
 
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+_TAB, _SPACE = b"\t "
 _HEX_HASH = re.compile(rb"[0-9a-f]{64}\Z").match
 
 
@@ -59,7 +61,7 @@ class SigningKey:
         inner.update(message)
         outer = self.outer.copy()
         outer.update(inner.digest())
-        return outer.hexdigest().encode()
+        return hexlify(outer.digest())
 
     def __repr__(self) -> str:
         return "SigningKey(…)"
@@ -101,7 +103,7 @@ _NAMED: Final[dict[bytes, Payload]] = {
 
 
 def payload_of(
-    claim: Claim, family: Family, headers: Mapping[bytes, bytes], *, unsigned_allowed: bool = False
+    claim: Claim | None, family: Family, headers: Mapping[bytes, bytes], *, unsigned_allowed: bool = False
 ) -> Payload:
     """How the body is signed, from the head alone.
 
@@ -109,27 +111,27 @@ def payload_of(
     payload is unsigned unless it says otherwise. Other services take a hash or nothing, and an unsigned
     payload only for operations modelled as ``v4-unsigned-body`` (``unsigned_allowed``).
     """
+    s3 = family == "s3" if claim is None else claim.s3
     declared = headers.get(b"x-amz-content-sha256")
+    if declared is None and claim is not None and claim.pairs is not None:
+        declared = dict(claim.pairs).get(b"X-Amz-Content-Sha256")
     if declared is None:
-        if claim.form == "query":
-            declared = dict(claim.pairs or ()).get(b"X-Amz-Content-Sha256")
-            if declared is None and claim.s3:
-                return _NAMED[UNSIGNED]
-        elif claim.s3:
-            raise auth_error(family, "missing-content-sha256")
-        if declared is None:
+        if not s3:
             return _BODY
+        if claim is not None and claim.form == "header":
+            raise auth_error(family, "missing-content-sha256")
+        return _NAMED[UNSIGNED]
     if _HEX_HASH(declared):
         return Payload("hash", declared)
     payload = _NAMED.get(declared)
-    if payload is None or not (claim.s3 or (unsigned_allowed and payload.kind == "unsigned")):
+    if payload is None or not (s3 or (unsigned_allowed and payload.kind == "unsigned")):
         raise auth_error(family, "invalid-content-sha256", ArgumentName="x-amz-content-sha256")
     return payload
 
 
 def body_hash(body: bytes | memoryview) -> bytes:
     """What ``verify`` needs where the payload is "body"."""
-    return sha256(body).hexdigest().encode() if body else EMPTY_HASH
+    return hexlify(sha256(body).digest())
 
 
 def check_body(family: Family, payload: Payload, computed: bytes) -> None:
@@ -212,7 +214,7 @@ def verify(
     to_sign = b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (
         timestamp,
         scope.text,
-        sha256(request).hexdigest().encode(),
+        hexlify(sha256(request).digest()),
     )
     if not hmac.compare_digest(signing_key(scope, secret).sign(to_sign), claim.signature):
         raise auth_error(
@@ -236,16 +238,21 @@ def canonical_request(
     except KeyError:
         # A header that was signed and is not there: as if it were empty, so that the signature decides.
         values = tuple([headers.get(name, b"") for name in scope.signed.split(b";")])
-    lines = scope.template % values
-    if b"  " in lines or b"\t" in lines:
-        lines = scope.template % tuple([collapse(value) for value in values])
-    if path != b"/":
-        path = s3_path(path) if claim.s3 else normal_path(path)
+    if method == "POST" and path == b"/" and not query:
+        request = scope.plain_post % (*values, payload)
+        # Searching a byte by its number is five times as fast as searching a string of one byte.
+        if _TAB not in request and (_SPACE not in request or b"  " not in request):
+            return request
     if claim.pairs is not None:
         query = canonical_query(claim.pairs)
     elif query:
         query = canonical_query(query_pairs(query))
-    return b"%b\n%b\n%b\n%b%b" % (method.encode("latin-1", "replace"), path, query, lines, payload)
+    return b"%b\n%b\n%b\n%b" % (
+        method.encode("latin-1", "replace"),
+        s3_path(path) if claim.s3 else normal_path(path),
+        query,
+        scope.template % (*map(collapse, values), payload),
+    )
 
 
 def _skewed(claim: Claim, family: Family, now: float) -> Exception:
