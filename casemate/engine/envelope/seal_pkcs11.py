@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,10 @@ class Pkcs11Seal(KeyHolder):
         self._module = module
         self._token = token
         self._key = key
-        self._pin = pin
+        try:
+            self._pin = pin.decode()
+        except UnicodeDecodeError:
+            raise SealError("the PIN is not text in UTF-8") from None
         self._mechanism = None if mechanism is None else _MECHANISMS[mechanism]
 
     def __repr__(self) -> str:
@@ -92,14 +95,20 @@ class Pkcs11Seal(KeyHolder):
         """The key, which has ``encrypt`` and ``decrypt`` at run time though pkcs11's types do not say so."""
         pkcs11 = _pkcs11()
 
-        try:
-            key = session.get_key(
-                object_class=pkcs11.ObjectClass.SECRET_KEY, key_type=pkcs11.KeyType.AES, label=self._key
+        keys = list(
+            session.get_objects(
+                {
+                    pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY,
+                    pkcs11.Attribute.KEY_TYPE: pkcs11.KeyType.AES,
+                    pkcs11.Attribute.LABEL: self._key,
+                }
             )
-        except pkcs11.NoSuchKey:
-            raise SealError(f"the token {self._token!r} has no AES key labelled {self._key!r}") from None
-        except pkcs11.MultipleObjectsReturned:
-            raise SealError(f"the token {self._token!r} has several keys labelled {self._key!r}") from None
+        )
+        if not keys:
+            raise SealError(f"the token {self._token!r} has no AES key labelled {self._key!r}")
+        if len(keys) > 1:
+            raise SealError(f"the token {self._token!r} has several keys labelled {self._key!r}")
+        key: Any = keys[0]
         if key[pkcs11.Attribute.VALUE_LEN] != KEY_BYTES:
             raise SealError(f"the token's key {self._key!r} is not an AES-256 key")
         if key[pkcs11.Attribute.EXTRACTABLE] or not key[pkcs11.Attribute.SENSITIVE]:
@@ -135,8 +144,7 @@ class Pkcs11Seal(KeyHolder):
             token_key = self._find(session)
             mechanism = self._mechanism
             if mechanism is None:
-                has_gcm = pkcs11.Mechanism.AES_GCM in session.token.slot.get_mechanisms()
-                mechanism = _GCM if has_gcm else _CBC
+                mechanism = _GCM if pkcs11.Mechanism.AES_GCM in _mechanisms(session) else _CBC
             if mechanism == _GCM:
                 nonce = os.urandom(NONCE_BYTES)
                 parameter = pkcs11.GCMParams(nonce, aad, _TAG_BITS)
@@ -165,6 +173,11 @@ class Pkcs11Seal(KeyHolder):
                 # SoftHSM2 answers a wrong tag with CKR_GENERAL_ERROR.
                 pass
         raise WrongSeal(f"the seal {self.id} does not open this: another key sealed it, or it was altered")
+
+
+def _mechanisms(session: Session) -> Collection[object]:
+    """What the session's token can do."""
+    return session.token.slot.get_mechanisms()
 
 
 def _enciphered(token_key: Any, salt: bytes) -> WrappingKey:

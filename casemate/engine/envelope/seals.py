@@ -34,18 +34,21 @@ class Seal(Protocol):
     @property
     def id(self) -> str:
         """The kind and which instance, giving nothing away: "keyfile:3fa9c1d2b4e6"."""
+        ...
 
     def wrap(self, key: bytes, aad: bytes) -> bytes:
         """``key`` sealed and bound to ``aad``. Raises SealError when the seal cannot be used."""
+        ...
 
     def unwrap(self, wrapped: bytes, aad: bytes) -> bytes:
         """The key. Raises WrongSeal when this seal did not wrap it, SealError when it cannot be used."""
+        ...
 
 
 def open_seal(spec: str | Mapping[str, str | int]) -> Seal:
     """The seal that ``spec`` describes. Raises SealError, whose text says what to change."""
     given = dict(_parse(spec) if isinstance(spec, str) else spec)
-    kind = given.pop("kind", None)
+    kind = _text(given, "kind")
     if kind == "keyfile":
         from casemate.engine.envelope.seal_keyfile import KeyFileSeal
 
