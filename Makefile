@@ -62,7 +62,7 @@ $(VENV)/.pip: | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.core: pyproject.toml $(VENV)/.pip
-	$(BIN)/python $(PIP) --editable '.[postgresql,objectstore,pkcs11]'
+	$(BIN)/python $(PIP) --editable .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.pip
