@@ -51,7 +51,7 @@ SCALARS = {
 }
 # Names that a generated module uses itself. A shape of that name gets a trailing underscore.
 TAKEN = {
-    *("Any", "Final", "Literal", "NotRequired", "OPERATIONS", "Operation", "SERVICE", "TYPE_CHECKING"),
+    *("API", "Api", "Final", "Literal", "NotRequired", "Operation", "TYPE_CHECKING"),
     *("TypeAlias", "TypedDict", "bool", "bytes", "datetime", "dict", "float", "int", "list", "str", "tuple"),
 }
 
@@ -87,9 +87,9 @@ def render(service: str, model: ServiceModel) -> str:
         "",
         "from __future__ import annotations",
         "",
-        "from typing import TYPE_CHECKING, Any, Final",
+        "from typing import TYPE_CHECKING, Final",
         "",
-        "from casemate.gate.operation import Operation",
+        "from casemate.gate.operation import Api, Operation",
         "",
         "if TYPE_CHECKING:",
         *_indented("\n".join(imports)),
@@ -97,16 +97,24 @@ def render(service: str, model: ServiceModel) -> str:
         *_indented(body),
         "",
         "",
-        f'SERVICE: Final = "{service}"',
-        "",
         *(_descriptor(service, name, *names[name]) for name in names),
         "",
-        "OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = (",
-        *(f"    {name}," for name in names),
+        "API: Final = Api(",
+        f'    service="{service}",',
+        f'    signing_name="{model.signing_name}",',
+        f'    target_prefix="{model.metadata.get("targetPrefix", "")}",',
+        f'    version="{model.api_version}",',
+        f"    protocols={_tuple(model.metadata.get('protocols') or [model.metadata['protocol']])},",
+        "    operations=(",
+        *(f"        {name}," for name in names),
+        "    ),",
         ")",
-        '"""All operations, in the model\'s order."""',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _tuple(values: list[str]) -> str:
+    return "(" + "".join(f'"{value}", ' for value in values).rstrip() + ")"
 
 
 class _Types:

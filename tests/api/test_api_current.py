@@ -33,9 +33,9 @@ def test_check_writes_nothing_and_says_that_all_is_current(capsys: pytest.Captur
 def test_a_module_has_a_descriptor_for_every_operation_in_the_models_order(service: str) -> None:
     module = importlib.import_module(f"casemate.api.{service}")
     model = ServiceModel(Loader().load_service_model(service, "service-2"), service)
-    assert service == module.SERVICE
-    assert [operation.name for operation in module.OPERATIONS] == list(model.operation_names)
-    for operation in module.OPERATIONS:
+    assert service == module.API.service
+    assert [operation.name for operation in module.API.operations] == list(model.operation_names)
+    for operation in module.API.operations:
         assert isinstance(operation, Operation)
         assert getattr(module, operation.name) is operation
         assert operation.service == service
@@ -49,7 +49,12 @@ def test_the_types_cost_nothing_at_run_time() -> None:
 def model_of(members: dict[str, Any], required: tuple[str, ...] = (), **shapes: Any) -> ServiceModel:
     """A service of one operation, Act, whose input has the given members and which has no output."""
     described: dict[str, Any] = {
-        "metadata": {"serviceFullName": "Test", "apiVersion": "2026-01-01", "protocol": "json"},
+        "metadata": {
+            "serviceFullName": "Test",
+            "apiVersion": "2026-01-01",
+            "protocol": "json",
+            "endpointPrefix": "test",
+        },
         "operations": {"Act": {"name": "Act", "input": {"shape": "ActRequest"}}},
         "shapes": {
             "ActRequest": {"type": "structure", "members": members, "required": list(required)},
