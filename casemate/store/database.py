@@ -61,24 +61,30 @@ class Tx(Protocol):
 
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         """The first row, or None."""
+        ...
 
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows."""
+        ...
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Insert, update or delete; the number of rows it changed. Raises Conflict, Invalid, ReadOnly."""
+        ...
 
     def bump(self, domain: str) -> None:
         """Say that this transaction changes what caches of that domain hold."""
+        ...
 
     def is_current(self) -> bool:
         """Whether what this transaction reads is the latest committed state as far as generations tell: it
         has changed nothing itself, and no write has bumped a domain since its snapshot. Only then may a
         cache keep what it read under the generation it knows."""
+        ...
 
     def savepoint(self) -> AbstractContextManager[None]:
         """``with tx.savepoint():`` undoes what was done inside when an exception leaves it; the transaction
         goes on. Costs two round trips on PostgreSQL."""
+        ...
 
 
 class Store(Protocol):
@@ -87,14 +93,17 @@ class Store(Protocol):
     @property
     def generations(self) -> Generations:
         """The numbers by which caches notice changes."""
+        ...
 
     def read(self, fn: Callable[[Tx], T]) -> T:
         """What fn returns, run in a read-only transaction that sees one consistent snapshot."""
+        ...
 
     def write(self, fn: Callable[[Tx], T], request_id: str | None = None) -> T:
         """What fn returns, once its changes are durable. An exception of fn undoes them and is raised here.
 
         request_id: kept for an hour beside the mark by which a lost commit is recognised, for diagnosis."""
+        ...
 
     def submit(
         self,
@@ -104,16 +113,20 @@ class Store(Protocol):
     ) -> None:
         """As write, without waiting. done(result, None) or done(None, error) is called in one of the store's
         threads, once the changes are durable or undone; it must be quick, others wait behind it."""
+        ...
 
     def bump_all(self) -> None:
         """Make all caches of all workers start afresh: for a supervisor, when a worker has died."""
+        ...
 
     def backup(self, path: Path) -> None:
         """Write a consistent copy to path, which must not exist, while the store is in use. PostgreSQL has
         tools of its own for this: there it raises StoreError, which names pg_dump."""
+        ...
 
     def close(self) -> None:
         """Wait for the writes under way, then close. Later calls raise StoreError."""
+        ...
 
 
 def open_store(url: str, *, migrations: Sequence[Migrations], patience: float = 10.0) -> Store:

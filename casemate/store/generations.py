@@ -2,8 +2,8 @@
 
 One number per domain ("kms", "iam"). A cache remembers the number under which it loaded; any other number
 means: start afresh. A write that changes what a domain's caches hold bumps the number twice, before its
-commit and again between the commit and its acknowledgement. So whoever asks after the acknowledgement sees a new
-number, and nothing loaded in between stays.
+commit and again between the commit and its acknowledgement. So whoever asks after the acknowledgement sees a
+new number, and nothing loaded in between stays.
 
 Between the two bumps a loaded value may be of either state. ``stamp`` tells: it is negative while a commit is
 under way. A process killed in between leaves it so until the next write, and caches that heed it
@@ -103,7 +103,7 @@ class LocalGenerations(Generations):
                 self._words[slot] += 1
         return 0
 
-    def after_commit(self, domains: Iterable[str], mark: int) -> None:
+    def after_commit(self, domains: Iterable[str], mark: int) -> None:  # noqa: ARG002
         slots = [self.slot(domain) for domain in domains]
         with self._lock:
             for slot in slots:

@@ -1,8 +1,8 @@
 """Numbered SQL files beside their owner, and the check of a database's ledger against them.
 
 ``casemate/services/kms/migrations/0001_keys.sql``, ``0002_grants.sql``, ...: consecutive from 1, never
-changed once released, forward only. In the common subset of casemate/store/dialect.py, and of statements that can run
-in a transaction. The ledger (``store_migrations``) keeps a checksum of what ran.
+changed once released, forward only. In the common subset of casemate/store/dialect.py, and of
+statements that can run in a transaction. The ledger (``store_migrations``) keeps a checksum of what ran.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Migrations(NamedTuple):
     files: tuple[Migration, ...]
 
 
-def discover(package: str, owner: str = "") -> Migrations:
-    """The files in ``migrations/`` of a package ("casemate.services.kms"), without importing it.
+def discover(package: str, owner: str = "", folder: str = "migrations") -> Migrations:
+    """The files in a folder of a package ("casemate.services.kms"), without importing it.
 
     owner: the last part of the package's name unless given. Raises StoreError for a gap in the numbers or a
     file with another kind of name.
@@ -60,9 +60,8 @@ def discover(package: str, owner: str = "") -> Migrations:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise StoreError(f"{package} is not a package")
-    folder = Path(next(iter(spec.submodule_search_locations))) / "migrations"
     files = []
-    for path in sorted(folder.glob("*.sql")):
+    for path in sorted((Path(next(iter(spec.submodule_search_locations))) / folder).glob("*.sql")):
         match = _FILE.fullmatch(path.name)
         if match is None:
             raise StoreError(f"{path.name} of {package} is not named as 0001_name.sql")

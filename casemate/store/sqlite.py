@@ -24,6 +24,7 @@ import apsw
 from casemate.store.errors import Conflict, Invalid, ReadOnly, StoreError, Unavailable
 from casemate.store.generations import SharedGenerations
 from casemate.store.migrate import APPLIED, LEDGER, RECORD, Migrations, outstanding, with_own
+from casemate.store.waiting import wait_for
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -246,30 +247,17 @@ class SqliteStore:
 
     # Writing, in the store's thread.
 
-    def write(self, fn: Callable[[SqliteTx], T], request_id: str | None = None) -> T:
+    def write(self, fn: Callable[[SqliteTx], T], request_id: str | None = None) -> T:  # noqa: ARG002
         if threading.current_thread() is self._thread:
             raise StoreError("a write inside a write would wait for itself")
-        outcome: list[Any] = []
-        ready = threading.Lock()
-        ready.acquire()
-
-        def done(result: Any, error: BaseException | None) -> None:
-            outcome.append(result)
-            outcome.append(error)
-            ready.release()
-
-        self.submit(fn, done)
-        ready.acquire()
-        if outcome[1] is not None:
-            raise outcome[1]
-        result: T = outcome[0]
+        result: T = wait_for(lambda done: self.submit(fn, done))
         return result
 
     def submit(
         self,
         fn: Callable[[SqliteTx], T],
         done: Callable[[T | None, BaseException | None], None],
-        request_id: str | None = None,
+        request_id: str | None = None,  # noqa: ARG002 - a commit's outcome is never in doubt here
     ) -> None:
         with self._lock:
             if self._closed:
