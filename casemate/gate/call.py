@@ -13,7 +13,6 @@ from casemate.store.database import Tx
 
 if TYPE_CHECKING:
     from casemate.gate.gate import Gate
-    from casemate.gate.operation import Operation
     from casemate.gate.router import Route
 
 K = TypeVar("K")
@@ -93,9 +92,7 @@ class Call:
         part: P = self.gate.parts[kind]
         return part
 
-    def passed_on(
-        self, operation: Operation[Any, Any], request: Mapping[str, Any], via: str, route: Route
-    ) -> Call:
+    def passed_on(self, request: Mapping[str, Any], via: str, route: Route) -> Call:
         """The call that a service makes of another on this caller's behalf (``Gate.ask``)."""
         child = Call()
         for name in Call.__slots__:

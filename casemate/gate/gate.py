@@ -78,8 +78,8 @@ class Held:
 class Gate:
     """What stands between the transport and the services (an ``http.Application``).
 
-    in_thread: runs a function in a thread that may wait; parts: the services' own state, by type, for
-    ``Call.part``; region: where unsigned requests act; paths: the server's own operations by method and path;
+    in_thread: runs a function in a thread that may wait; in_loop: runs one in the event loop;
+    parts: the services' own state, by type, for ``Call.part``; region: where unsigned requests act; paths: the server's own operations by method and path;
     relaxed: replies may leave before their audit record is durable, for those who choose so.
     """
 
@@ -93,6 +93,7 @@ class Gate:
         clock: Clock,
         throttle: Throttle,
         in_thread: Callable[..., object],
+        in_loop: Callable[..., object],
         parts: Mapping[type, Any],
         region: str = "us-east-1",
         paths: Mapping[tuple[str, bytes], Route] | None = None,
@@ -108,6 +109,7 @@ class Gate:
         self.seconds: dict[str, float] = {}
         """Time from receipt to reply, summed up by operation."""
         self._cors = cors or Cors()
+        self._in_loop = in_loop
         self._in_thread = in_thread
         self._journal = journal
         self._region = region
@@ -155,7 +157,7 @@ class Gate:
 
     def ask(self, call: Call, operation: Operation[Any, Any], request: Mapping[str, Any], via: str) -> Any:
         """A call that a handler makes of another service: steps 5 to 9, as the same caller, in its transaction."""
-        child = call.passed_on(operation, request, via, self._router.route_to(operation))
+        child = call.passed_on(request, via, self._router.route_to(operation))
         try:
             if operation.served is None:
                 raise _not_served(operation)
@@ -294,7 +296,9 @@ class Gate:
         records = [*call.records, *self._records(call, result if error is None else None, error, refusal)]
         for record in records[:-1]:
             self._journal.append(record, None)
-        self._journal.append(records[-1], held)
+        self._journal.append(records[-1], None if self._relaxed else held)
+        if self._relaxed:
+            self._in_loop(self.release, (held,), None)
 
     def _records(
         self,
@@ -306,9 +310,7 @@ class Gate:
         route = call.route
         if route is None:
             name = refusal.name if isinstance(refusal, Unroutable) else ""
-            return audit.records(
-                call, "", name, read_only=False, parameters=None, response=None, error=error
-            )
+            return audit.records(call, "", name, read_only=False, parameters=None, response=None, error=error)
         served = route.operation.served
         read_only = served is not None and served.read_only
         return audit.records(

@@ -71,9 +71,12 @@ class Application(Protocol):
     def accept(self, exchange: Exchange) -> int:
         """The head has come, the body has not been read. Returns how many bytes of body to hold at most
         (more is answered 413), or STREAM. May also reply at once (a refusal): then nothing else is called."""
+        ...
 
     def handle(self, exchange: Exchange) -> None:
         """The whole body is in ``exchange.body``. Replies now or later."""
+        ...
 
     async def stream(self, exchange: Exchange) -> None:
         """A body that ``accept`` called STREAM: read it from ``exchange.read()``, then reply."""
+        ...

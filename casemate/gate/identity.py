@@ -61,9 +61,11 @@ class Directory(Protocol):
 
     def credential(self, access_key_id: str, tx: Tx | None) -> Credential | None:
         """The access key, None when there is none. Raises Miss when it is not in memory and tx is None."""
+        ...
 
     def resource_controls(self, account: str, tx: Tx | None) -> tuple[tuple[Policy, ...], ...]:
         """The resource control policies over the resources of an account, level by level."""
+        ...
 
 
 def unknown_caller(access_key_id: str = "") -> Identity:

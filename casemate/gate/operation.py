@@ -72,17 +72,20 @@ class Operation(Generic[Req, Res]):
         return self.action
 
     def reads(
-        self, resolver: Resolver[T], *needs: Need, quota: str = ""
+        self, resolver: Resolver[T], *needs: Need, quota: str = "", always_allowed: bool = False
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
-        """Serve it by a handler that changes nothing. quota: the name of the request quota it counts
-        against, its own name where AWS has no shared one."""
-        return self._serve(Mode.READ, resolver, needs, read_only=True, quota=quota)
+        """Serve it by a handler that changes nothing. needs: the permissions, the operation's own name on what
+        the resolver found unless given; always_allowed: to whoever signs, whatever the policies say; quota:
+        the name of the request quota it counts against, its own name where AWS has no shared one."""
+        wanted = () if always_allowed else needs or (Need(self.action),)
+        return self._serve(Mode.READ, resolver, wanted, read_only=True, quota=quota)
 
     def writes(
         self, resolver: Resolver[T], *needs: Need, quota: str = "", read_only: bool = False
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         """Serve it by a handler that runs in a transaction. read_only: what CloudTrail says of it."""
-        return self._serve(Mode.WRITE, resolver, needs, read_only=read_only, quota=quota)
+        wanted = needs or (Need(self.action),)
+        return self._serve(Mode.WRITE, resolver, wanted, read_only=read_only, quota=quota)
 
     def _serve(
         self, mode: Mode, resolver: Resolver[T], needs: tuple[Need, ...], *, read_only: bool, quota: str
@@ -90,9 +93,7 @@ class Operation(Generic[Req, Res]):
         def attach(handler: Callable[[Call, Req, T], Res]) -> Callable[[Call, Req, T], Res]:
             if self.served is not None:
                 raise RuntimeError(f"{self} has two handlers: {self.served.handler!r} and {handler!r}")
-            self.served = Served(
-                mode, resolver, needs or (Need(self.action),), handler, read_only, quota or self.name
-            )
+            self.served = Served(mode, resolver, needs, handler, read_only, quota or self.name)
             return handler
 
         return attach

@@ -135,7 +135,9 @@ class Router:
             if scope or action:
                 what = f"The service {scope!r}" if scope else f"The action {action!r}"
                 raise Unroutable(
-                    AwsError("NotImplemented", f"{what} is not served by Casemate.", 501), "query", name=action
+                    AwsError("NotImplemented", f"{what} is not served by Casemate.", 501),
+                    "query",
+                    name=action,
                 )
             raise Unroutable(
                 AwsError("MissingAuthenticationToken", "Missing Authentication Token", 403), "rest-json"
@@ -163,7 +165,9 @@ class Router:
         return route
 
 
-_SCOPE = re.compile(rb"Credential=[^/,&]+(?:/|%2[Ff])[0-9]{8}(?:/|%2[Ff])[^/,&%]+(?:/|%2[Ff])([a-z0-9.-]{1,63})(?:/|%2[Ff])")
+_SCOPE = re.compile(
+    rb"Credential=[^/,&]+(?:/|%2[Ff])[0-9]{8}(?:/|%2[Ff])[^/,&%]+(?:/|%2[Ff])([a-z0-9.-]{1,63})(?:/|%2[Ff])"
+)
 
 
 def service_in_scope(exchange: Exchange) -> str:

@@ -84,25 +84,22 @@ def create_user(
     return True
 
 
-def create_access_key(
-    tx: Tx, keyring: Keyring, account: str, user: str, now: float, *, chosen: AccessKey | None = None
-) -> AccessKey | None:
-    """Make an access key for a user ('' for the account's root). chosen: an id and secret to use.
+def new_access_key() -> AccessKey:
+    """A random access key, as IAM makes them: 20 and 40 characters."""
+    return AccessKey(unique_id("AKIA"), "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40)))
 
-    None when the chosen id exists already, which leaves it as it is."""
-    key = chosen or AccessKey(
-        unique_id("AKIA"), "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40))
-    )
+
+def create_access_key(tx: Tx, keyring: Keyring, account: str, user: str, now: float, key: AccessKey) -> bool:
+    """Give an access key to a user ('' for the account's root); False when its id exists already, which leaves
+    that as it is."""
     wrapped = keyring.account_key(account, tx).wrap(key.secret.encode(), _SECRET_PURPOSE, key.id, user)
     made = tx.run(
         "INSERT INTO iam_access_keys (id, account, user_name, secret, status, created) "
         "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (key.id, account, user, wrapped, "Active", now),
     )
-    if made != 1:
-        return None
     tx.bump(DOMAIN)
-    return key
+    return made == 1
 
 
 def unwrap_secret(tx: Tx, keyring: Keyring, account: str, user: str, key_id: str, wrapped: bytes) -> str:

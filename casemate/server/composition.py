@@ -1,0 +1,129 @@
+"""The composition root: one worker's store, keys, journal, services and gate, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from casemate.api import kms as kms_api
+from casemate.api import sts as sts_api
+from casemate.clock import Clock, SystemClock
+from casemate.engine.envelope.hierarchy import RootKey
+from casemate.engine.envelope.seals import Seal, open_seal
+from casemate.gate.cors import Cors
+from casemate.gate.gate import Gate, Held
+from casemate.gate.keyring import Keyring
+from casemate.gate.throttle import Throttle
+from casemate.server.config import Config
+from casemate.server.journal_cipher import JournalCipher
+from casemate.server.movable_clock import MovableClock
+from casemate.server.sealing import unseal
+from casemate.services import kms, sts
+from casemate.services.iam.directory import IamDirectory
+from casemate.services.kms.keys import Keys
+from casemate.store.database import Store, open_store
+from casemate.store.jobs import Jobs
+from casemate.store.journal import Journal
+from casemate.store.migrate import discover
+
+# Importing a service attaches its handlers to the operations.
+SERVICES = (kms, sts)
+
+MIGRATIONS = (
+    discover("casemate.gate"),
+    discover("casemate.services.iam"),
+    discover("casemate.services.kms"),
+)
+
+APIS = (kms_api.API, sts_api.API)
+
+
+@dataclass(slots=True)
+class Opened:
+    """What a data directory and its database hold, opened: enough for the commands that need no server."""
+
+    config: Config
+    clock: Clock
+    store: Store
+    root: RootKey
+    keyring: Keyring
+    keys: Keys
+
+    def close(self) -> None:
+        self.store.close()
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker's parts, running."""
+
+    opened: Opened
+    journal: Journal[Held | None]
+    gate: Gate
+    jobs: Jobs
+    threads: ThreadPoolExecutor
+
+    def close(self) -> None:
+        """Everything acknowledged is durable already; what still runs is let finish."""
+        self.jobs.stop()
+        self.threads.shutdown(wait=True)
+        self.journal.close()
+        self.opened.close()
+
+
+def seals_of(config: Config) -> list[Seal]:
+    """The current seal and, while it is being rotated, the previous one. Raises SealError."""
+    return [open_seal(spec) for spec in (config.seal_spec, config.previous_seal) if spec]
+
+
+def open_data(config: Config) -> Opened:
+    """Open the store, bring its tables up to date and unseal the root key."""
+    clock: Clock = MovableClock(config.data / "clock") if config.dev else SystemClock()
+    store = open_store(config.database_url, migrations=MIGRATIONS)
+    try:
+        root = unseal(store, seals_of(config), clock.now())
+    except BaseException:
+        store.close()
+        raise
+    keyring = Keyring(root)
+    return Opened(config, clock, store, root, keyring, Keys(store, keyring))
+
+
+def open_worker(config: Config, number: int, loop: asyncio.AbstractEventLoop) -> Worker:
+    """A worker, ready to be given to the transport. Called after the fork, before the loop runs."""
+    opened = open_data(config)
+    threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="casemate-read")
+    gate: Gate
+
+    def durable(batch: list[Held | None], error: BaseException | None) -> None:
+        loop.call_soon_threadsafe(gate.release, batch, error)
+
+    journal: Journal[Held | None] = Journal(
+        config.journal, JournalCipher(opened.root), durable, worker=f"{number:02d}-{os.getpid()}"
+    )
+    directory = IamDirectory(opened.store, opened.keyring)
+    gate = Gate(
+        APIS,
+        directory=directory,
+        store=opened.store,
+        journal=journal,
+        clock=opened.clock,
+        throttle=Throttle(config.quotas, share=1 / config.workers),
+        in_thread=threads.submit,
+        in_loop=loop.call_soon_threadsafe,
+        parts={Keys: opened.keys},
+        region=config.region,
+        cors=Cors(config.cors_origins),
+        relaxed=config.audit == "relaxed",
+    )
+    jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
+    return Worker(opened, journal, gate, jobs, threads)
+
+
+def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
+    """The background jobs of all services, by kind."""
+    return {**kms.jobs(gate)}

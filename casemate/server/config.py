@@ -1,0 +1,66 @@
+"""What an operator can set, with its defaults. casemate/server/config_file.py reads it from file and environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One server's settings.
+
+    data: the data directory; host: the address to listen on; port, tls_port, metrics_port: TCP ports (0: any
+    free one, None: do not listen); database: '' for SQLite in the data directory, else a postgresql:// URL;
+    seal: what protects the root key ('' for a key file in the data directory), previous_seal: the one before,
+    while it is rotated; audit: "durable" holds a reply until its record is on disk, "relaxed" does not; region:
+    where unsigned requests act; account: the id of the first account ('' for a random one); quotas: requests a
+    second by quota ("kms:Encrypt", or "*" for all others), without which there is no limit; cors_origins: what
+    a browser's page may call from.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int | None = 4566
+    tls_port: int | None = 4567
+    metrics_port: int | None = 4568
+    workers: int = 1
+    dev: bool = False
+    seed: Path | None = None
+    database: str = ""
+    seal: str = ""
+    previous_seal: str = ""
+    audit: Literal["durable", "relaxed"] = "durable"
+    region: str = "us-east-1"
+    account: str = ""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_names: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ("*",)
+    quotas: Mapping[str, float] = field(default_factory=dict)
+    max_connections: int = 4096
+    drain_seconds: float = 20.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL; it may hold a password."""
+        return self.database or f"sqlite://{(self.data / 'casemate.db').resolve()}"
+
+    @property
+    def seal_spec(self) -> str:
+        """The current seal, in the words of casemate/engine/envelope/seals.py."""
+        return self.seal or f"keyfile:{self.key_file}"
+
+    @property
+    def key_file(self) -> Path:
+        """The default seal's key."""
+        return (self.data / "seal.key").resolve()
+
+    @property
+    def journal(self) -> Path:
+        """The audit journal's directory."""
+        return self.data / "journal"

@@ -1,0 +1,63 @@
+"""The administrator's access key on disk: AWS's own shared-credentials format, readable by its owner alone."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from casemate.services.iam.identities import AccessKey
+
+FILE_NAME = "credentials"
+_PROFILE = "default"
+
+
+class Administrator(NamedTuple):
+    """The first account's administrator."""
+
+    account: str
+    key: AccessKey
+
+
+def write_credentials(data: Path, administrator: Administrator) -> Path:
+    """Write DATA/credentials (mode 0600), durably and as a whole."""
+    path = data / FILE_NAME
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    text = (
+        f"# The administrator of account {administrator.account}, made by Casemate at its first start.\n"
+        f"[{_PROFILE}]\n"
+        f"aws_access_key_id = {administrator.key.id}\n"
+        f"aws_secret_access_key = {administrator.key.secret}\n"
+        f"aws_account_id = {administrator.account}\n"
+    )
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return path
+
+
+def read_credentials(data: Path) -> Administrator:
+    """The administrator that DATA/credentials names. Raises FileNotFoundError, and ValueError for another
+    file's content."""
+    path = data / FILE_NAME
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="ascii"))
+        profile = parser[_PROFILE]
+        return Administrator(
+            profile["aws_account_id"],
+            AccessKey(profile["aws_access_key_id"], profile["aws_secret_access_key"]),
+        )
+    except (configparser.Error, KeyError, UnicodeDecodeError):
+        # Without its cause, which would quote the file.
+        raise ValueError(f"{path} does not hold the administrator's access key") from None
