@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
@@ -194,6 +195,8 @@ TABLE: dict[Family, dict[Kind, Answer]] = {
             "invalid-token": Answer("AuthFailure", 401, _NOT_VALIDATED),
             "expired": Answer("RequestExpired", 400, "Request has expired."),
             "query-expired": Answer("RequestExpired", 400, "Request has expired."),
+            "not-yet-current": Answer("RequestExpired", 400, "Request has expired."),
+            "query-not-yet-current": Answer("RequestExpired", 400, "Request has expired."),
             "expired-token": Answer("RequestExpired", 400, "Request has expired."),
         },
     ),
@@ -407,7 +410,7 @@ _FAMILY_OF_PROTOCOL: dict[str, Family] = {
 }
 
 
-def guess_family(method: str, headers: Any) -> Family:
+def guess_family(method: str, headers: Mapping[bytes, bytes]) -> Family:
     """The family for a request whose credential cannot be read, hence whose service is not known: by its
     shape."""
     if b"x-amz-target" in headers:

@@ -12,10 +12,13 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from casemate.errors import AwsError
 from casemate.gate.auth_errors import S3_SERVICES, Family, Kind, auth_error, guess_family, hashed
+
+if TYPE_CHECKING:
+    from casemate.gate.signature import SigningKey
 
 ALGORITHM: Final = b"AWS4-HMAC-SHA256"
 
@@ -52,6 +55,7 @@ class Scope:
         "access_key_id",
         "covered",
         "date",
+        "day",
         "key",
         "plain_post",
         "region",
@@ -61,6 +65,7 @@ class Scope:
         "template",
         "terminator",
         "text",
+        "to_sign",
         "values",
     )
 
@@ -84,32 +89,32 @@ class Scope:
             self.values = lambda headers: (headers[only],)
         else:
             self.values = itemgetter(*names)
-        self.key: object | None = None
+        self.to_sign = ALGORITHM + b"\n%b\n" + self.text.replace(b"%", b"%%") + b"\n%b"
+        """The string to sign, but for its timestamp and the canonical request's hash."""
+        self.day = self.date.encode()
+        self.key: SigningKey | None = None
 
     def __repr__(self) -> str:
         return f"Scope({self.access_key_id}/{self.text.decode()})"
 
 
+class Presigned(NamedTuple):
+    """What a presigned URL says besides. expires: its X-Amz-Expires in seconds, if given; pairs: its decoded
+    parameters without the signature."""
+
+    expires: int | None
+    pairs: list[tuple[bytes, bytes]]
+
+
 class Claim:
     """One request's claim.
 
-    form: "header" or "query" (a presigned URL); timestamp: b'20261123T101112Z', epoch: the same in seconds;
-    signature: 64 hex digits if it is one at all; session_token: as sent, or None; expires: a presigned URL's
-    X-Amz-Expires in seconds, if given; pairs: a presigned URL's decoded parameters without the signature;
-    prefix: the key under which ``scope`` is to be remembered once verified, if it is not yet.
+    timestamp: b'20261123T101112Z', epoch: the same in seconds; signature: 64 hex digits if it is one at all;
+    session_token: as sent, or None; prefix: the key under which ``scope`` is to be remembered once verified,
+    if it is not yet; presigned: None where the claim is an Authorization header.
     """
 
-    __slots__ = (
-        "epoch",
-        "expires",
-        "form",
-        "pairs",
-        "prefix",
-        "scope",
-        "session_token",
-        "signature",
-        "timestamp",
-    )
+    __slots__ = ("epoch", "prefix", "presigned", "scope", "session_token", "signature", "timestamp")
 
     def __init__(
         self,
@@ -119,9 +124,7 @@ class Claim:
         epoch: int,
         session_token: str | None,
         prefix: bytes | None,
-        form: Literal["header", "query"] = "header",
-        expires: int | None = None,
-        pairs: list[tuple[bytes, bytes]] | None = None,
+        presigned: Presigned | None,
     ) -> None:
         self.scope = scope
         self.signature = signature
@@ -129,9 +132,11 @@ class Claim:
         self.epoch = epoch
         self.session_token = session_token
         self.prefix = prefix
-        self.form = form
-        self.expires = expires
-        self.pairs = pairs
+        self.presigned = presigned
+
+    @property
+    def form(self) -> Literal["header", "query"]:
+        return "header" if self.presigned is None else "query"
 
     @property
     def s3(self) -> bool:
@@ -194,8 +199,8 @@ def read_claim(
         timestamp, epoch = read_date(timestamp, family or guess_family(method, headers))
     token = headers.get(b"x-amz-security-token")
     if token is None:
-        return Claim(scope, signature, timestamp, epoch, None, prefix)
-    return Claim(scope, signature, timestamp, epoch, token.decode("latin-1"), prefix)
+        return Claim(scope, signature, timestamp, epoch, None, prefix, None)
+    return Claim(scope, signature, timestamp, epoch, token.decode("latin-1"), prefix, None)
 
 
 def _parse_authorization(

@@ -10,7 +10,15 @@ from typing import Any
 
 from casemate.gate.auth_errors import S3_SERVICES, Family, auth_error, iso_basic, iso_extended
 from casemate.gate.canonical import query_pairs
-from casemate.gate.claim import ALGORITHM, Claim, Scope, parse_credential, read_date, valid_signed_headers
+from casemate.gate.claim import (
+    ALGORITHM,
+    Claim,
+    Presigned,
+    Scope,
+    parse_credential,
+    read_date,
+    valid_signed_headers,
+)
 
 MAX_EXPIRES = 604_800
 """Seconds: seven days, what a signing key of one day is good for."""
@@ -38,11 +46,10 @@ def read_query_claim(query: bytes, family: Family, has_authorization: bool) -> C
     if has_authorization:
         raise auth_error(family, "two-mechanisms", ArgumentName="Authorization")
     credential = known.get(b"X-Amz-Credential", b"")
-    if credential.split(b"/")[-2:-1] and credential.split(b"/")[-2].decode("latin-1") in S3_SERVICES:
-        family = "s3"
+    service = credential.split(b"/")[-2:-1]
     twice = any(names.count(name) > 1 for name in {*_NEEDED, b"X-Amz-Expires", b"X-Amz-Security-Token"})
     missing = [name for name in _NEEDED if not known.get(name)]
-    if family == "s3" and not known.get(b"X-Amz-Expires"):
+    if service and service[0].decode("latin-1") in S3_SERVICES and not known.get(b"X-Amz-Expires"):
         missing.append(b"X-Amz-Expires")
     if missing or twice:
         problem = " ".join(f"AWS query-string parameters must include '{name.decode()}'." for name in missing)
@@ -67,9 +74,10 @@ def read_query_claim(query: bytes, family: Family, has_authorization: bool) -> C
         epoch,
         None if token is None else token.decode("latin-1"),
         None,
-        "query",
-        _expires(known.get(b"X-Amz-Expires"), family),
-        [pair for pair in pairs if pair[0] != b"X-Amz-Signature"],
+        Presigned(
+            _expires(known.get(b"X-Amz-Expires"), family),
+            [pair for pair in pairs if pair[0] != b"X-Amz-Signature"],
+        ),
     )
 
 
@@ -89,7 +97,7 @@ def _expires(value: bytes | None, family: Family) -> int | None:
 
 def check_lifetime(claim: Claim, family: Family, now: float) -> None:
     """Refuse a presigned URL that is not valid yet (beyond the allowed skew) or no more. now: seconds."""
-    lifetime = claim.expires
+    lifetime = None if claim.presigned is None else claim.presigned.expires
     if lifetime is None or claim.scope.service in _EXPIRES_IGNORED:
         lifetime = SKEW
     end = claim.epoch + lifetime
