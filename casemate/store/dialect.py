@@ -6,7 +6,8 @@ Statements and migrations are written in SQLite's dialect, within these bounds:
   SQLite's), BIGINT, BYTEA, DOUBLE PRECISION. Tables end in ``) STRICT`` or ``) STRICT, WITHOUT ROWID``, which
   PostgreSQL does without. No AUTOINCREMENT, no implicit row ids: ids come from casemate.store.ids or from
   AWS's formats. Names in lower case, none of SQL's reserved words (user, grant, order, end, ...).
-- ``?`` for parameters: str, int, float, bytes, None (a bool is stored as 0 or 1). No text with U+0000, which
+- ``?`` for parameters: str, int, float, bytes, None (a bool is stored as 0 or 1), of the
+  column's type. No text with U+0000, which
   PostgreSQL cannot store. A parameter whose type nothing tells (``? IS NULL``): ``CAST(? AS TEXT)``.
 - ``INSERT ... ON CONFLICT (...) DO NOTHING | DO UPDATE SET x = excluded.x``, RETURNING, common table
   expressions, window functions, partial indexes, CHECK and REFERENCES. Not: INSERT OR REPLACE, LIKE (its case

@@ -29,17 +29,22 @@ _TIDY = 3600  # seconds
 
 
 class News:
-    """connect: makes a session or raises Unavailable at once; tidy: called with it every hour."""
+    """connect: makes a session or raises Unavailable at once; tidy: called with it every hour; hang_up: called
+    when there is no answer for patience seconds."""
 
     def __init__(
         self,
         generations: LocalGenerations,
         connect: Callable[[], psycopg.Connection[Any]],
         tidy: Callable[[psycopg.Connection[Any]], None],
+        patience: float,
+        hang_up: Callable[[], None],
     ) -> None:
         self._generations = generations
         self._connect = connect
         self._tidy = tidy
+        self._patience = patience
+        self._hang_up = hang_up
         self._stop = threading.Event()
         self._heard = time.monotonic()
         self._known: dict[str, str] = {}
@@ -100,6 +105,13 @@ class News:
             self._generations.after_commit(changed, self._generations.before_commit(changed))
 
     def _watch(self) -> None:
+        hang_up_at = self._patience
         while not self._stop.wait(_STEP):
-            if time.monotonic() - self._heard > _STALE:
+            silence = time.monotonic() - self._heard
+            if silence > _STALE:
                 self._generations.bump_all()
+            if silence > hang_up_at:
+                hang_up_at = silence + self._patience
+                self._hang_up()
+            elif silence < self._patience:
+                hang_up_at = self._patience

@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import random
+import socket
 import threading
 import time
 import weakref
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, LiteralString, NamedTuple, NoReturn, TypeVar
+from typing import Any, LiteralString, NoReturn, TypeVar
 
 import psycopg
 from psycopg import sql as literal
@@ -124,6 +125,8 @@ class PgTx:
             self._cursor.execute(for_psycopg(sql), params)
         except psycopg.Error as error:
             self._fail(_translated(error, self._conn, writing=self.writing))
+        except UnicodeError:
+            self._fail(Invalid("text that is not Unicode"))
         if not (self._cursor.statusmessage or "").startswith("SELECT"):
             self.wrote = True
 
@@ -161,10 +164,19 @@ class PgTx:
         raise failure from None
 
 
-class _Write(NamedTuple):
-    fn: Callable[[PgTx], Any]
-    done: Callable[[Any, BaseException | None], None]
-    mark: str
+class _Write:
+    """A write under way. results: those of the attempts whose COMMIT had no answer, by attempt."""
+
+    __slots__ = ("attempt", "done", "fn", "mark", "results")
+
+    def __init__(
+        self, fn: Callable[[PgTx], Any], done: Callable[[Any, BaseException | None], None], mark: str
+    ) -> None:
+        self.fn = fn
+        self.done = done
+        self.mark = mark
+        self.attempt = 0
+        self.results: dict[int, Any] = {}
 
 
 class _Writer:
@@ -190,11 +202,14 @@ class PostgresStore:
         self._waiting = 0
         self._writers: list[threading.Thread] = []
         self._free: list[Connection] = []
+        self._sessions: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._reading = threading.BoundedSemaphore(_READERS)
         self._migrate(
             [*with_own(migrations), discover("casemate.store", "store-postgresql", "migrations_postgresql")]
         )
-        self._news = News(self.generations, lambda: self._connect(time.monotonic()), self._tidy)
+        self._news = News(
+            self.generations, lambda: self._connect(time.monotonic()), self._tidy, patience, self._hang_up
+        )
         _open.add(self)
 
     # Connections.
@@ -206,6 +221,7 @@ class PostgresStore:
             try:
                 conn: Connection = psycopg.connect(self._conninfo, autocommit=True)
                 try:
+                    self._sessions.add(conn)
                     conn.adapters.register_dumper(bool, _IntDumper)
                     # Typed, so that text does not turn into bytes or numbers by itself.
                     conn.adapters.register_dumper(str, StrDumper)
@@ -256,24 +272,33 @@ class PostgresStore:
         if getattr(self._local, "reading", False):
             raise StoreError("a read inside a read of the same thread")
         deadline = time.monotonic() + self._patience
-        self._local.reading = True
         with self._reading:
-            while True:
-                conn = self._borrow(deadline)
-                tx = PgTx(conn, self.generations, _BEGIN_READ)
-                try:
-                    result = fn(tx)
-                    if tx.failure is not None:
-                        raise tx.failure
-                    return result
-                except Exception:
-                    if not isinstance(tx.failure, (_Again, _Lost)):
-                        raise
-                    if time.monotonic() > deadline:
-                        raise Unavailable(f"{self._name}: {tx.failure}") from None
-                finally:
-                    self._local.reading = False
-                    self._give_back(conn, tx)
+            self._local.reading = True
+            try:
+                while True:
+                    try:
+                        return self._read_once(fn, deadline)
+                    except (_Again, _Lost) as error:
+                        if time.monotonic() > deadline:
+                            raise Unavailable(f"{self._name}: {error}") from None
+            finally:
+                self._local.reading = False
+
+    def _read_once(self, fn: Callable[[PgTx], T], deadline: float) -> T:
+        conn = self._borrow(deadline)
+        tx = PgTx(conn, self.generations, _BEGIN_READ)
+        try:
+            result = fn(tx)
+            if tx.failure is not None:
+                raise tx.failure
+            return result
+        except Exception:
+            # Whatever fn made of it: a transaction that must run again runs again.
+            if isinstance(tx.failure, (_Again, _Lost)):
+                raise tx.failure from None
+            raise
+        finally:
+            self._give_back(conn, tx)
 
     def _borrow(self, deadline: float) -> Connection:
         with self._lock:
@@ -340,33 +365,30 @@ class PostgresStore:
     def _perform(self, writer: _Writer, item: _Write) -> Any:
         """Run a write until it is committed, refused by itself, or patience is over."""
         deadline = time.monotonic() + self._patience
-        # Results of the attempts whose COMMIT had no answer, by attempt.
-        results: dict[int, Any] = {}
-        attempt = 0
         while True:
-            attempt += 1
+            item.attempt += 1
             try:
                 if writer.conn is None:
                     writer.conn = self._connect(deadline)
-                if results:
+                if item.results:
                     committed = self._committed(writer.conn, item.mark)
                     if committed is not None:
-                        return results[committed]
-                return self._attempt(writer, writer.conn, item, attempt, results)
+                        return item.results[committed]
+                return self._attempt(writer, writer.conn, item)
             except (_Again, _Lost) as error:
                 if isinstance(error, _Lost) and writer.conn is not None:
                     writer.conn.close()
                     writer.conn = None
                 if time.monotonic() > deadline:
-                    raise self._given_up(str(error), results) from None
+                    raise self._given_up(str(error), item) from None
             except Unavailable as error:
-                if results:
-                    raise self._given_up(str(error), results) from None
+                if item.results:
+                    raise self._given_up(str(error), item) from None
                 raise
-            time.sleep(random.uniform(0, 0.001 * 2 ** min(attempt, 6)))  # noqa: S311
+            time.sleep(random.uniform(0, 0.001 * 2 ** min(item.attempt, 6)))  # noqa: S311
 
-    def _given_up(self, why: str, results: dict[int, Any]) -> Unavailable:
-        return (OutcomeUnknown if results else Unavailable)(f"{self._name}: {why}")
+    def _given_up(self, why: str, item: _Write) -> Unavailable:
+        return (OutcomeUnknown if item.results else Unavailable)(f"{self._name}: {why}")
 
     def _committed(self, conn: Connection, mark: str) -> int | None:
         """The attempt that was committed, if one was."""
@@ -376,76 +398,72 @@ class PostgresStore:
             raise _translated(error, conn, writing=True) from None
         return row[0] if row else None
 
-    def _attempt(
-        self, writer: _Writer, conn: Connection, item: _Write, attempt: int, results: dict[int, Any]
-    ) -> Any:
+    def _attempt(self, writer: _Writer, conn: Connection, item: _Write) -> Any:
         tx = PgTx(conn, self.generations, _BEGIN_WRITE)
         try:
             result = item.fn(tx)
             if tx.failure is not None:
                 raise tx.failure
+            script = self._script(writer, item, tx)
         except BaseException:
             # Whatever fn made of it: a transaction that must run again runs again.
             if isinstance(tx.failure, _Lost):
                 raise tx.failure from None
-            self._roll_back(conn, tx)
+            self._roll_back(conn)
             if isinstance(tx.failure, _Again):
                 raise tx.failure from None
             raise
-        if tx.begun or tx.bumps:
-            self._commit(writer, conn, item, attempt, results, tx, result)
+        if not tx.bumps:
+            self._commit(conn, script, item, result)
+            return result
+        mark = self.generations.before_commit(tx.bumps)
+        try:
+            self._commit(conn, script, item, result)
+        finally:
+            self.generations.after_commit(tx.bumps, mark)
+        self._news.own(writer.id, json.dumps(writer.domains))
         return result
 
-    def _roll_back(self, conn: Connection, tx: PgTx) -> None:
-        if tx.begun:
-            try:
-                conn.execute("ROLLBACK")
-            except psycopg.Error:
-                # The server rolls back by itself when the connection ends; the next write makes a new one.
-                conn.close()
-        tx.begun = False
-
-    def _commit(
-        self,
-        writer: _Writer,
-        conn: Connection,
-        item: _Write,
-        attempt: int,
-        results: dict[int, Any],
-        tx: PgTx,
-        result: Any,
-    ) -> None:
-        # One round trip: the mark, the bumps and the commit.
+    def _script(self, writer: _Writer, item: _Write, tx: PgTx) -> literal.Composed:
+        """The mark, the bumps and the commit, for one round trip."""
         script: list[literal.Composable] = [] if tx.begun else [literal.SQL(_BEGIN_WRITE)]
-        script.append(_INSERT_MARK.format(item.mark, attempt))
-        for domain in tx.bumps:
-            writer.domains[domain] = writer.domains.get(domain, 0) + 1
-        domains = json.dumps(writer.domains)
+        script.append(_INSERT_MARK.format(item.mark, item.attempt))
         if tx.bumps:
-            script.append(_BUMP.format(writer.id, int(time.time()), domains))
+            for domain in tx.bumps:
+                writer.domains[domain] = writer.domains.get(domain, 0) + 1
+            script.append(_BUMP.format(writer.id, int(time.time()), json.dumps(writer.domains)))
         script.append(literal.SQL("COMMIT"))
-        generation_mark = self.generations.before_commit(tx.bumps) if tx.bumps else 0
-        results[attempt] = result
+        return literal.SQL("; ").join(script)
+
+    def _commit(self, conn: Connection, script: literal.Composed, item: _Write, result: Any) -> None:
+        item.results[item.attempt] = result
         try:
-            cursor = conn.execute(literal.SQL("; ").join(script))
+            cursor = conn.execute(script)
             while cursor.nextset():
                 pass
-            if cursor.statusmessage != "COMMIT":
-                raise _Lost(f"PostgreSQL answered {cursor.statusmessage} to COMMIT")
         except psycopg.Error as error:
             failure = _translated(error, conn, writing=True)
             if not isinstance(failure, _Lost):
                 # An answer: this attempt was not committed. Maybe an earlier one was, whose mark is met.
-                del results[attempt]
-                self._roll_back(conn, tx)
-                if isinstance(failure, Conflict) and results:
+                del item.results[item.attempt]
+                self._roll_back(conn)
+                if isinstance(failure, Conflict) and item.results:
                     failure = _Again("an earlier attempt was committed")
             raise failure from None
-        finally:
-            if tx.bumps:
-                self.generations.after_commit(tx.bumps, generation_mark)
-        if tx.bumps:
-            self._news.own(writer.id, domains)
+
+    def _roll_back(self, conn: Connection) -> None:
+        try:
+            conn.execute("ROLLBACK")
+        except psycopg.Error:
+            # The server rolls back by itself when the connection ends; the next attempt makes a new one.
+            conn.close()
+
+    def _hang_up(self) -> None:
+        """The server has not answered for as long as patience lasts: free those who wait for it."""
+        for conn in list(self._sessions):
+            # Another thread may close it at this moment.
+            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(conn.fileno())) as end:
+                end.shutdown(socket.SHUT_RDWR)
 
     def bump_all(self) -> None:
         self.write(lambda tx: tx.bump(EVERYTHING))
