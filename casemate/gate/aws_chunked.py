@@ -43,7 +43,7 @@ class ChunkDecoder:
     has returned. After an error the decoder takes nothing more.
     """
 
-    __slots__ = ("_announced", "_chain", "_held", "_left", "_rest", "_state")
+    __slots__ = ("_announced", "_chain", "_held", "_left", "_rest", "_size", "_state")
 
     def __init__(self, size: int, announced: frozenset[bytes] | None, chain: ChunkChain | None) -> None:
         """size: the payload's bytes (x-amz-decoded-content-length); announced: the names in x-amz-trailer,
@@ -51,7 +51,8 @@ class ChunkDecoder:
         self._announced = announced
         self._chain = chain
         self._rest = size  # of the payload, beyond the chunks that were begun
-        self._left = 0  # of the chunk being read
+        self._size = 0  # of the chunk begun last
+        self._left = 0  # of it, still to come
         self._held = bytearray()  # of a header line, of the CRLF after data, or of the trailers
         self._state = _HEADER
 
@@ -130,14 +131,15 @@ class ChunkDecoder:
                 self._chain.close_chunk()
             self._state = _TRAILER
         else:
-            self._rest -= size
-            if self._rest and size < MIN_CHUNK:
+            if 0 < self._size < MIN_CHUNK:
                 raise AwsError(
                     "InvalidChunkSizeError",
                     f"Only the last chunk is allowed to have a size less than {MIN_CHUNK} bytes",
                     403,
-                    BadChunkSize=str(size),
+                    BadChunkSize=str(self._size),
                 )
+            self._size = size
+            self._rest -= size
             self._left = size
             self._state = _DATA
         return view[end + 2 - start :]
@@ -154,7 +156,7 @@ class ChunkDecoder:
         signature = b""
         for line in lines:
             name, colon, value = line.partition(b":")
-            name, value = name.strip().lower(), value.strip()
+            name, value = name.strip(b" \t").lower(), value.strip(b" \t")
             if not colon or signature or name in trailers or not value.isascii():
                 raise _malformed_trailer()
             if name == _TRAILER_SIGNATURE and self._chain is not None:

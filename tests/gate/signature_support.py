@@ -63,10 +63,11 @@ def sign(
     request = AWSRequest(method, url, headers=headers or {}, data=body)
     request.context.update(context or {})
     signer(Credentials(KEY_ID, SECRET, token), service, region, **options).add_auth(request)
+    assert isinstance(request.url, str)
     parts = urlsplit(request.url)
     sent = {b"host": parts.netloc.encode()}
     for name in request.headers.keys():  # noqa: SIM118 an email.Message: iterating it gives no names
-        values = request.headers.get_all(name)
+        values = request.headers.get_all(name) or []
         sent[name.lower().encode()] = b",".join(_raw(value) for value in values)
     return Request(method, parts.path.encode(), parts.query.encode(), sent, body)
 
