@@ -17,5 +17,6 @@ from __future__ import annotations
 from casemate.wire.models import model, protocols
 from casemate.wire.operation_codec import OperationCodec, codec, error_reply
 from casemate.wire.replies import Reply
+from casemate.wire.routing import route_rest
 
-__all__ = ["OperationCodec", "Reply", "codec", "error_reply", "model", "protocols"]
+__all__ = ["OperationCodec", "Reply", "codec", "error_reply", "model", "protocols", "route_rest"]

@@ -85,29 +85,25 @@ def _scalar_check(shape: Shape) -> Check | None:
     high = rules.longest if rules.longest is not None else float("inf")
     if shape.kind in _NUMBERS:
         return lambda value: low <= value <= high
-    if rules.enum is not None:
+    if rules.enum is not None and rules.shortest is None and rules.longest is None and rules.pattern is None:
+        return rules.enum.__contains__
+    if shape.kind == "string" and (rules.enum is not None or shape.traits.get("pattern")):
         members = rules.enum
-        if rules.shortest is None and rules.longest is None and rules.pattern is None:
-            return members.__contains__
-        pattern = rules.pattern
-        return lambda value: (
-            value in members and low <= len(value) <= high and (pattern is None or bool(pattern(value)))
-        )
-    if shape.traits.get("pattern") and shape.kind == "string":
+
         # Length first: a pattern is tried only on values of bounded length.
-        def check(value: str) -> bool:
-            if not low <= len(value) <= high:
+        def matches(value: str) -> bool:
+            if not low <= len(value) <= high or (members is not None and value not in members):
                 return False
             match = rules.pattern
             return match is None or match(value) is not None
 
-        return check
+        return matches
     if shape.kind in _MEASURED:
         return lambda value: low <= len(value) <= high
     return None
 
 
-class _Compiler:
+class Checks:
     """Checks of the shapes of one service, by name: a recursive shape refers to its own entry."""
 
     def __init__(self) -> None:
@@ -115,6 +111,7 @@ class _Compiler:
         self._open: set[str] = set()
 
     def compile(self, shape: Shape) -> Check | None:
+        """A function that tells whether a parsed value satisfies the shape's constraints; None: it has none."""
         if shape.kind not in ("structure", "list", "map"):
             return _scalar_check(shape)
         name = shape.name
@@ -142,7 +139,7 @@ class _Compiler:
         if not required and not checks and not union:
             return None
 
-        def check(value: Mapping[str, Any]) -> bool:
+        def structure(value: Mapping[str, Any]) -> bool:
             for name in required:
                 if name not in value:
                     return False
@@ -152,7 +149,7 @@ class _Compiler:
                     return False
             return not union or len(value) == 1
 
-        return check
+        return structure
 
     def _list(self, shape: Shape) -> Check:
         low, high = _bounds(shape)
@@ -189,11 +186,6 @@ def _bounds(shape: Shape) -> tuple[float, float]:
     low = shape.traits.get("min")
     high = shape.traits.get("max")
     return (0 if low is None else low), (float("inf") if high is None else high)
-
-
-def compile_check(shape: Shape) -> Check:
-    """A function that tells whether a parsed value satisfies all of the shape's constraints."""
-    return _Compiler().compile(shape) or (lambda value: True)
 
 
 def violations(shape: Shape, value: Any) -> list[Violation]:

@@ -9,41 +9,74 @@ from typing import Any
 import orjson
 
 from casemate.errors import AwsError
-from casemate.wire.json_values import JsonReaders, JsonWriters, load
-from casemate.wire.models import Operation, Service, service
+from casemate.wire.json_fast import compile_reader, compile_writer
+from casemate.wire.json_values import JsonReaders, JsonWriters, load, load_deep
+from casemate.wire.models import Operation, Service, Shape, service, unbounded
 from casemate.wire.refusals import Unreadable
-from casemate.wire.replies import Reply, ResolvedError, query_error_header, resolve
+from casemate.wire.replies import Parse, Reply, ResolvedError, Write, checks, query_error_header, resolve
 
 
 @cache
-def readers(service_name: str) -> JsonReaders:
+def readers(_service_name: str) -> JsonReaders:
+    """The readers of a service's shapes, shared by its operations."""
     return JsonReaders()
 
 
 @cache
-def writers(service_name: str) -> JsonWriters:
+def writers(_service_name: str) -> JsonWriters:
+    """The writers of a service's shapes, shared by its operations."""
     return JsonWriters()
 
 
-def compile_parse(
-    operation: Operation,
-) -> Callable[[str, bytes, bytes, Mapping[bytes, bytes], bytes], dict[str, Any]]:
+def compile_parse(operation: Operation) -> Parse:
     """The function that reads a request's members. It raises Unreadable."""
     shape = operation.input
-    read = readers(operation.service.name).compile(shape) if shape is not None else None
+    if shape is None:
+        return _parse_nothing
+    name = operation.service.name
+    read = readers(name).compile(shape)
+    loads = load_deep if unbounded(shape) else load
 
     def parse(
-        method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+        _method: str, _path: bytes, _query: bytes, _headers: Mapping[bytes, bytes], body: bytes
     ) -> dict[str, Any]:
-        document = load(body) if body else {}
-        if read is not None:
-            members: dict[str, Any] = read(document)
-            return members
-        if type(document) is not dict:
-            raise Unreadable("Unexpected value type in payload")
-        return {}
+        members: dict[str, Any] = read(loads(body) if body else {})
+        return members
 
     return parse
+
+
+def compile_fast(operation: Operation) -> Callable[[bytes], dict[str, Any] | None] | None:
+    """The straight way from a body to checked members: see ``json_fast``."""
+    shape = operation.input
+    if (
+        shape is None
+        or unbounded(shape)
+        or any(m.traits.get("idempotencyToken") for m in shape.members.values())
+    ):
+        return None
+    name = operation.service.name
+    read = compile_reader(shape, readers(name).compile, checks(name).compile)
+    if read is None:
+        return None
+    loads = orjson.loads
+
+    def fast(body: bytes) -> dict[str, Any] | None:
+        try:
+            document = loads(body)
+        except orjson.JSONDecodeError:
+            return None
+        return read(document)
+
+    return fast
+
+
+def _parse_nothing(
+    _method: str, _path: bytes, _query: bytes, _headers: Mapping[bytes, bytes], body: bytes
+) -> dict[str, Any]:
+    if body and type(load(body)) is not dict:
+        raise Unreadable("Unexpected value type in payload")
+    return {}
 
 
 def _head(metadata: Mapping[str, Any]) -> bytes:
@@ -51,39 +84,33 @@ def _head(metadata: Mapping[str, Any]) -> bytes:
     return f"Content-Type: application/x-amz-json-{version}\r\nx-amzn-RequestId: ".encode()
 
 
-def compile_reply(operation: Operation) -> Callable[[Mapping[str, Any], str], Reply]:
+def compile_reply(operation: Operation) -> Write:
     """The function that writes an answer. It raises TypeError for a member that the model has not."""
-    shape = operation.output
-    write = writers(operation.service.name).compile(shape) if shape is not None else None
     head = _head(operation.service.metadata)
     dumps = orjson.dumps
+    new = tuple.__new__
+    shape = operation.output
+    # An operation without output is answered by an empty body, one whose output has no members by {}.
+    write = compile_writer(shape or Shape.nothing(operation), writers(operation.service.name).compile)
+    empty = b"{}" if shape is not None else b""
 
     def reply(result: Mapping[str, Any], request_id: str) -> Reply:
-        if write is not None:
-            body = dumps(write(result))
-        elif result:
-            raise TypeError(f"{operation.name} has no output, but the result has members")
-        else:
-            body = b"{}" if shape is not None else b""
-        return Reply(200, head + request_id.encode() + b"\r\n", body)
+        written = write(result)
+        return new(Reply, (200, head + request_id.encode() + b"\r\n", dumps(written) if written else empty))
 
     return reply
 
 
 def error_members(service_name: str | None, error: AwsError, resolved: ResolvedError) -> dict[str, Any]:
     """An error's message and further members as JSON, under the model's names."""
-    key = "message"
-    fields: dict[str, Any] = {}
-    if resolved.modelled is not None and service_name is not None:
-        shape = resolved.modelled.shape
-        if "Message" in shape.members:
-            key = "Message"
-        known = {name: value for name, value in error.fields.items() if name in shape.members}
-        fields = writers(service_name).compile(shape)(known)  # type: ignore[misc]
-        fields |= {name: value for name, value in error.fields.items() if name not in known}
-    else:
-        fields = dict(error.fields)
-    return {key: error.message, **fields}
+    if resolved.modelled is None or service_name is None:
+        return {"message": error.message, **error.fields}
+    shape = resolved.modelled.shape
+    known = {name: shape.members[name] for name in error.fields if name in shape.members}
+    write = writers(service_name).members(shape, known)
+    fields = write({name: error.fields[name] for name in known})
+    fields |= {name: value for name, value in error.fields.items() if name not in known}
+    return {"Message" if "Message" in shape.members else "message": error.message, **fields}
 
 
 def error(name: str | None, failure: AwsError, request_id: str) -> Reply:

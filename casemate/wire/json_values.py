@@ -38,13 +38,18 @@ _INTEGERS = {
 
 
 def load(body: bytes) -> Any:
-    """Parse a body. Raises Unreadable when it is not JSON, not UTF-8 or too deep. The last of two equal keys wins."""
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-        raise Unreadable("The document is nested too deeply")
+    """Parse a body. Raises Unreadable when it is not JSON or not UTF-8. The last of two equal keys wins."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         raise Unreadable("Malformed JSON") from None
+
+
+def load_deep(body: bytes) -> Any:
+    """``load`` for shapes whose depth the model does not bound. Raises Unreadable when it is too deep."""
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise Unreadable("The document is nested too deeply")
+    return load(body)
 
 
 def _depth(body: bytes) -> int:
@@ -179,14 +184,20 @@ class JsonReaders:
         if kind == "boolean":
             return _read_boolean
         if kind == "blob":
-            return read_blob
+            return self.blob()
         if kind in _INTEGERS:
             return integer_reader(kind)
         if kind in ("float", "double"):
             return _read_float
         if kind == "timestamp":
-            return timestamp_reader(shape, "unixTimestamp")
+            return self.timestamp(shape)
         raise NotImplementedError(f"shapes of type {kind}")
+
+    def blob(self) -> Reader:
+        return read_blob
+
+    def timestamp(self, shape: Shape) -> Reader:
+        return timestamp_reader(shape, "unixTimestamp")
 
     def _structure(self, shape: Shape) -> Reader:
         if shape.document:
@@ -246,7 +257,7 @@ def write_blob(value: bytes) -> str:
     return b64encode(value).decode("ascii")
 
 
-def _write_string(value: Any) -> str:
+def write_string(value: Any) -> str:
     if isinstance(value, str):
         return value
     raise TypeError(f"a string was expected, not {type(value).__name__}")
@@ -286,14 +297,23 @@ class JsonWriters:
             self._done[name] = writer
             return writer
         if kind == "blob":
-            return write_blob
+            return self.blob()
         if kind == "timestamp":
-            return timestamp_writer(shape, "unixTimestamp")
+            return self.timestamp(shape)
         if kind in ("float", "double"):
-            return _write_float
+            return self.floating()
         if kind in ("string", "character"):
-            return _write_string
+            return write_string
         return None
+
+    def blob(self) -> Writer | None:
+        return write_blob
+
+    def timestamp(self, shape: Shape) -> Writer:
+        return timestamp_writer(shape, "unixTimestamp")
+
+    def floating(self) -> Writer | None:
+        return _write_float
 
     def _structure(self, shape: Shape) -> Writer:
         if shape.document:

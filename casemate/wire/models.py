@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 SERVED_PROTOCOLS = ("json", "query", "ec2", "rest-json", "rest-xml", "smithy-rpc-v2-cbor")
 
-# A member reference adds these to the shape it names; what else it says (documentation) is no part of the wire.
-_AGGREGATES = ("structure", "list", "map")
-
 
 class Shape:
     """One shape, with the traits that the member referring to it adds (locationName, flattened, ...)."""
@@ -39,6 +36,11 @@ class Shape:
         self._members: dict[str, Shape] | None = None
         self._element: Shape | None = None
         self._key: Shape | None = None
+
+    @staticmethod
+    def nothing(operation: Operation) -> Shape:
+        """The structure without members: the output of an operation that has none."""
+        return Shape(operation.service, f"{operation.name}Output", {"type": "structure"})
 
     @property
     def members(self) -> dict[str, Shape]:
@@ -190,6 +192,23 @@ class Service:
     def query_compatible(self) -> bool:
         """True for services that moved from the query protocol and still name its error codes."""
         return "awsQueryCompatible" in self.metadata
+
+
+def unbounded(shape: Shape) -> bool:
+    """True when a value of the shape can nest without end: recursive shapes and documents."""
+
+    def walk(inner: Shape, above: frozenset[str], seen: set[str]) -> bool:
+        if inner.kind not in ("structure", "list", "map"):
+            return False
+        if inner.document or inner.name in above:
+            return True
+        if inner.name in seen:
+            return False
+        seen.add(inner.name)
+        parts = inner.members.values() if inner.kind == "structure" else (inner.element,)
+        return any(walk(part, above | {inner.name}, seen) for part in parts)
+
+    return walk(shape, frozenset(), set())
 
 
 def _data_directory() -> Path:

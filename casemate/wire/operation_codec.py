@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol
 from uuid import uuid4
 
 from casemate.errors import AwsError
-from casemate.wire.constraints import compile_check, violations
+from casemate.wire import json_protocol
+from casemate.wire.constraints import violations
 from casemate.wire.models import Operation, Shape, protocols, service
 from casemate.wire.redaction import compile_redactor
 from casemate.wire.refusals import Unreadable, invalid, unreadable
-from casemate.wire.replies import Reply
-
-Parse = Callable[[str, bytes, bytes, Mapping[bytes, bytes], bytes], dict[str, Any]]
-Write = Callable[[Mapping[str, Any], str], Reply]
+from casemate.wire.replies import Parse, Reply, Write, checks
 
 MAX_INFLATED = 16 * 1024 * 1024
 """How large a compressed request may become, in bytes."""
@@ -85,11 +83,13 @@ class OperationCodec:
     __slots__ = (
         "_check",
         "_compressed",
+        "_fast",
         "_in_body",
         "_model",
         "_module",
         "_read",
         "_redact",
+        "_redact_result",
         "_tokens",
         "_write",
         "event_stream_input",
@@ -127,8 +127,10 @@ class OperationCodec:
         self._module = module
         self._read = module.compile_parse(operation)
         self._write = module.compile_reply(operation)
-        self._check = compile_check(shape) if shape is not None else None
+        self._check = checks(self.service).compile(shape) if shape is not None else None
+        self._fast = json_protocol.compile_fast(operation) if protocol == "json" else None
         self._redact = compile_redactor(shape)
+        self._redact_result = compile_redactor(operation.output)
         members = shape.members if shape is not None else {}
         self._tokens = tuple(
             name for name, member in members.items() if member.traits.get("idempotencyToken")
@@ -145,6 +147,14 @@ class OperationCodec:
 
         path and query are raw (percent-encoded); header names are lower-case. Raises AwsError.
         """
+        fast = self._fast
+        if fast is not None and body:
+            try:
+                members = fast(body)
+            except Unreadable as error:
+                raise unreadable(self._model.service, self.protocol, str(error)) from None
+            if members is not None:
+                return members
         try:
             if self._compressed and headers.get(b"content-encoding", b"").lower() == b"gzip":
                 body = inflate(body)
@@ -171,6 +181,10 @@ class OperationCodec:
     def redact(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The input as CloudTrail shows it: see ``casemate.wire.redaction``."""
         return self._redact(params)
+
+    def redact_result(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """The output as CloudTrail shows it of calls that change something (``responseElements``)."""
+        return self._redact_result(result)
 
 
 @cache

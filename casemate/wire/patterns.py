@@ -98,35 +98,35 @@ def _translate(pattern: str, category: Callable[[str], str]) -> str:
     opened = False  # the previous token opened the class (a ']' or '-' is literal there)
     escape_class = False  # the previous token was \w, \d, \s or \p{..}: no range can begin there
     dot_all = "(?s" in pattern
-    for token in _TOKEN.findall(pattern):
+    for part in _TOKEN.findall(pattern):
         was_opened, opened = opened, False
         was_escape_class, escape_class = escape_class, False
-        if token[:2] == "\\p":
-            name = token[2:].strip("{}").removeprefix("Is")
+        if part[:2] == "\\p":
+            name = part[2:].strip("{}").removeprefix("Is")
             if name not in _ASCII_CATEGORIES:
-                raise UntranslatablePattern(f"{token} in {pattern!r}")
+                raise UntranslatablePattern(f"{part} in {pattern!r}")
             out.append(category(name) if in_class else f"[{category(name)}]")
             escape_class = True
-        elif len(token) == 12:
-            high, low = int(token[2:6], 16), int(token[8:12], 16)
+        elif len(part) == 12:
+            high, low = int(part[2:6], 16), int(part[8:12], 16)
             out.append(f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}")
         elif not in_class:
-            if token == "[":
+            if part == "[":
                 in_class = opened = True
-            out.append(_DOT if token == "." and not dot_all else token)
-        elif token == "]":
+            out.append(_DOT if part == "." and not dot_all else part)
+        elif part == "]":
             in_class = was_opened
             out.append("\\]" if was_opened else "]")
-        elif token == "^" and was_opened:
+        elif part == "^" and was_opened:
             opened = True
-            out.append(token)
-        elif token == "[":
+            out.append(part)
+        elif part == "[":
             out.append("\\[")
-        elif token == "-" and was_escape_class:
+        elif part == "-" and was_escape_class:
             out.append("\\-")
         else:
-            escape_class = token in ("\\w", "\\d", "\\s", "\\W", "\\D", "\\S")
-            out.append(token)
+            escape_class = part in ("\\w", "\\d", "\\s", "\\W", "\\D", "\\S")
+            out.append(part)
     return "".join(out)
 
 

@@ -1,4 +1,5 @@
-"""What the audit journal may show of a request: CloudTrail's ``requestParameters``.
+"""What the audit journal may show of a request and its answer: CloudTrail's ``requestParameters`` and
+``responseElements``.
 
 Sensitive members are replaced by CloudTrail's own phrase, blobs (plaintexts, ciphertexts, key material) are left
 out, names begin in lower case, times look as CloudTrail writes them.
@@ -28,9 +29,9 @@ class _Redactors:
     def compile(self, shape: Shape) -> Redactor | None:
         """A function from a member to what the journal shows; None where that is the member itself."""
         if shape.kind == "blob":
-            return lambda value: _LEFT_OUT
+            return lambda _value: _LEFT_OUT
         if shape.sensitive:
-            return lambda value: HIDDEN
+            return lambda _value: HIDDEN
         if shape.kind == "timestamp":
             return lambda value: to_cloudtrail(value) if isinstance(value, datetime) else value
         if shape.kind not in ("structure", "list", "map") or shape.document:
@@ -78,7 +79,7 @@ class _Redactors:
 
     def _map(self, shape: Shape) -> Redactor | None:
         if shape.key.sensitive:
-            return lambda value: HIDDEN
+            return lambda _value: HIDDEN
         element = self.compile(shape.element)
         if element is None:
             return None
@@ -90,7 +91,7 @@ class _Redactors:
 
 
 def compile_redactor(shape: Shape | None) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """The redactor of an operation's input. What the model does not know is left out."""
+    """The redactor of an operation's input or output. What the model does not know is left out."""
     if shape is None:
-        return lambda value: {}
+        return lambda _value: {}
     return _Redactors().structure(shape)

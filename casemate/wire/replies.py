@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
 
 from casemate.errors import AwsError
+from casemate.wire.constraints import Checks
 from casemate.wire.models import ErrorShape, Service
 
 
@@ -14,6 +17,18 @@ class Reply(NamedTuple):
     status: int
     head: bytes
     body: bytes
+
+
+Parse = Callable[[str, bytes, bytes, Mapping[bytes, bytes], bytes], dict[str, Any]]
+"""(method, raw path, raw query, headers, body) → members, not yet checked. Raises Unreadable."""
+Write = Callable[[Mapping[str, Any], str], Reply]
+"""(result, request id) → answer."""
+
+
+@cache
+def checks(_service_name: str) -> Checks:
+    """The checks of a service's shapes, shared by its operations."""
+    return Checks()
 
 
 class ResolvedError(NamedTuple):
