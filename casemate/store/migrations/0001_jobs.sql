@@ -10,3 +10,4 @@ CREATE TABLE store_jobs (
     payload TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX store_jobs_due ON store_jobs (due);
+CREATE INDEX store_jobs_lease ON store_jobs (lease_until) WHERE lease_until > 0;
