@@ -12,11 +12,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from casemate.gate.auth_errors import Family
+from casemate.gate.auth_errors import Family, auth_error
 from casemate.gate.claim import Claim, read_claim
 from casemate.gate.signature import Payload, body_hash, check_body, payload_of, verify
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+SUITE_KEY_ID = "AKIDEXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
 
@@ -65,7 +66,9 @@ def sign(
     signer(Credentials(KEY_ID, SECRET, token), service, region, **options).add_auth(request)
     assert isinstance(request.url, str)
     parts = urlsplit(request.url)
-    sent = {b"host": parts.netloc.encode()}
+    # HTTP clients leave a scheme's own port out of the Host header, and so does botocore's signature.
+    default = ":443" if parts.scheme == "https" else ":80"
+    sent = {b"host": parts.netloc.removesuffix(default).encode()}
     for name in request.headers.keys():  # noqa: SIM118 an email.Message: iterating it gives no names
         values = request.headers.get_all(name) or []
         sent[name.lower().encode()] = b",".join(_raw(value) for value in values)
@@ -79,9 +82,11 @@ def _raw(value: str | bytes) -> bytes:
 def check(
     request: Request, family: Family = "json", *, secret: str = SECRET, now: float | None = None
 ) -> tuple[Claim, Payload]:
-    """Go the way of the gate: read the claim, verify it, hold the body against it."""
+    """Go the way of the gate: read the claim, find its key, verify it, hold the body against it."""
     claim = read_claim(request.method, request.query, request.headers, family)
     assert claim is not None, "the request counts as anonymous"
+    if claim.scope.access_key_id not in (KEY_ID, SUITE_KEY_ID):
+        raise auth_error(family, "unknown-key")
     payload = payload_of(claim, family, request.headers)
     computed = body_hash(request.body)
     verify(

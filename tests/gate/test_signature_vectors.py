@@ -7,7 +7,7 @@ from calendar import timegm
 from time import strptime
 
 import pytest
-from signature_support import KEY_ID, SECRET, Request, check
+from signature_support import KEY_ID, SECRET, SUITE_KEY_ID, Request, check
 
 from casemate.errors import AwsError
 
@@ -218,7 +218,7 @@ def test_suite(name: str) -> None:
     method, path, query, headers, body, signature = SUITE[name]
     base = {b"host": b"example.amazonaws.com", b"x-amz-date": b"20150830T123600Z"}
     request = Request(method, path, query, {**base, **headers}, body)
-    signed = signed_by(request, "AKIDEXAMPLE", "20150830/us-east-1/service", signature)
+    signed = signed_by(request, SUITE_KEY_ID, "20150830/us-east-1/service", signature)
     check(signed, secret=SUITE_SECRET, now=seconds("20150830T123600Z"))
     with pytest.raises(AwsError, match="InvalidSignatureException"):
         check(signed, secret=SUITE_SECRET + "x", now=seconds("20150830T123600Z"))
@@ -232,7 +232,7 @@ def test_iam_manual_list_users() -> None:
     }
     request = Request("GET", b"/", b"Action=ListUsers&Version=2010-05-08", headers)
     signature = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
-    signed = signed_by(request, "AKIDEXAMPLE", "20150830/us-east-1/iam", signature)
+    signed = signed_by(request, SUITE_KEY_ID, "20150830/us-east-1/iam", signature)
     check(signed, "query", secret=SUITE_SECRET, now=seconds("20150830T123600Z"))
 
 
