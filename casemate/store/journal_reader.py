@@ -215,6 +215,8 @@ class _SegmentFile:
             raise self._tampered("it does not begin as a segment does")
         header = self._bytes(length)
         if header is None:
+            if FRAME_MAGIC in self._file.read():
+                raise self._tampered("the length of its header was altered")
             return None
         try:
             return self._cipher.open_segment(self._name, header), FILE_HEAD.size + length
