@@ -9,6 +9,7 @@ a session token or a computed signature: what a malformed header held is named b
 
 from __future__ import annotations
 
+import re
 import time
 from base64 import b64encode
 from collections.abc import Mapping
@@ -67,6 +68,8 @@ class Answer(NamedTuple):
     text: str
     members: tuple[str, ...] = ()
 
+
+_NOT_PRINTABLE = re.compile(rb"[^ -~]")
 
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS "
@@ -428,6 +431,11 @@ def guess_family(method: str, headers: Mapping[bytes, bytes]) -> Family:
 def hashed(value: bytes) -> str:
     """How a malformed Authorization header is named in an error: base64 of its SHA-256."""
     return b64encode(sha256(value).digest()).decode()
+
+
+def shown(value: bytes, limit: int = 64) -> str:
+    """A client's bytes as an error may repeat them: short, printable, fit for XML."""
+    return _NOT_PRINTABLE.sub(b"?", value[:limit]).decode("ascii")
 
 
 def iso_basic(epoch: float) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from casemate.errors import AwsError
-from casemate.gate.auth_errors import auth_error
+from casemate.gate.auth_errors import auth_error, shown
 from casemate.gate.claim import Claim
 from casemate.gate.signature import EMPTY_HASH, Payload, SigningKey, signing_key
 
@@ -213,7 +213,7 @@ class ChunkChain:
                 "signature-mismatch",
                 AWSAccessKeyId=self._claim.scope.access_key_id,
                 StringToSign=to_sign.decode("ascii", "replace"),
-                SignatureProvided=signature[:128].decode("ascii", "replace"),
+                SignatureProvided=shown(signature),
             )
         self._last = signature
 

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from casemate.errors import AwsError
-from casemate.gate.auth_errors import S3_SERVICES, Family, Kind, auth_error, guess_family, hashed
+from casemate.gate.auth_errors import S3_SERVICES, Family, Kind, auth_error, guess_family, hashed, shown
 
 if TYPE_CHECKING:
     from casemate.gate.signature import SigningKey
@@ -242,8 +242,7 @@ def _wrong_algorithm(algorithm: bytes, family: Family) -> AwsError:
         kind = "signature-v2"
     elif algorithm.startswith(b"AWS4-"):
         kind = "unsupported-algorithm"
-    name = algorithm[:64].decode("ascii", "replace")
-    return auth_error(family, kind, algorithm=name, ArgumentName="Authorization")
+    return auth_error(family, kind, algorithm=shown(algorithm), ArgumentName="Authorization")
 
 
 def parse_credential(value: bytes, family: Family, *, presigned: bool) -> list[str]:
@@ -282,8 +281,7 @@ def read_date(value: bytes, family: Family, *, presigned: bool = False) -> tuple
             raise ValueError
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
-        shown = value[:40].decode("ascii", "replace")
-        raise auth_error(family, kind, date=shown) from None
+        raise auth_error(family, kind, date=shown(value)) from None
     epoch = int(moment.timestamp())
     basic = b"%04d%02d%02dT%02d%02d%02dZ" % (year, month, day, hour, minute, second)
     if basic == value:

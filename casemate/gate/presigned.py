@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from casemate.gate.auth_errors import S3_SERVICES, Family, auth_error, iso_basic, iso_extended
+from casemate.gate.auth_errors import S3_SERVICES, Family, auth_error, iso_basic, iso_extended, shown
 from casemate.gate.canonical import query_pairs
 from casemate.gate.claim import (
     ALGORITHM,
@@ -58,8 +58,7 @@ def read_query_claim(query: bytes, family: Family, has_authorization: bool) -> C
         )
     algorithm = known[b"X-Amz-Algorithm"]
     if algorithm != ALGORITHM:
-        name = algorithm[:64].decode("ascii", "replace")
-        raise auth_error(family, "unsupported-algorithm", presigned=True, algorithm=name)
+        raise auth_error(family, "unsupported-algorithm", presigned=True, algorithm=shown(algorithm))
     signed = known[b"X-Amz-SignedHeaders"]
     if not valid_signed_headers(signed):
         problem = "AWS query-string parameters must include a well-formed 'X-Amz-SignedHeaders'."

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from casemate.gate.auth_errors import Family, auth_error, iso_basic, iso_extended
+from casemate.gate.auth_errors import Family, auth_error, iso_basic, iso_extended, shown
 from casemate.gate.canonical import canonical_query, collapse, normal_path, query_pairs, s3_path
 from casemate.gate.claim import Claim, Scope, remember, unsigned_headers
 
@@ -206,8 +206,8 @@ def verify(
             raise auth_error(
                 family,
                 "unsigned-host" if missing == [b"host"] else "unsigned-headers",
-                header=missing[0].decode("ascii", "replace"),
-                HeadersNotSigned=", ".join(name.decode("ascii", "replace") for name in missing),
+                header=shown(missing[0]),
+                HeadersNotSigned=", ".join(map(shown, missing)),
             )
     request = canonical_request(claim, method, path, query, headers, payload)
     to_sign = scope.to_sign % (timestamp, hexlify(sha256(request).digest()))
@@ -220,7 +220,7 @@ def verify(
             "signature-mismatch",
             AWSAccessKeyId=scope.access_key_id,
             StringToSign=to_sign.decode(),
-            SignatureProvided=claim.signature[:128].decode("ascii", "replace"),
+            SignatureProvided=shown(claim.signature),
         )
     if claim.prefix:
         remember(claim.prefix, scope)
