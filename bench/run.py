@@ -40,9 +40,9 @@ def measure(target: Target, operation: str, files: Path, connections: int, secon
     if not path.exists():
         path.write_text(json.dumps([request.decode("latin-1") for request in target.requests[operation]]))
     before = target.cpu_seconds()
+    generator = [sys.executable, str(ROOT / "bench" / "load.py")]
     output = subprocess.run(
-        [sys.executable, str(ROOT / "bench" / "load.py"), str(target.port), str(path)]
-        + [str(connections), str(seconds)],
+        [*generator, str(target.port), str(path), str(connections), str(seconds)],
         check=True,
         capture_output=True,
     ).stdout

@@ -144,7 +144,7 @@ def kms_requests(client: Any) -> dict[str, list[bytes]]:
     ]
     return {
         "Encrypt": [
-            captured(client, lambda c, t=text: c.encrypt(KeyId=key, Plaintext=t, EncryptionContext=CONTEXT))
+            captured(client, "encrypt", KeyId=key, Plaintext=text, EncryptionContext=CONTEXT)
             for text in texts
         ],
         "Decrypt": [
