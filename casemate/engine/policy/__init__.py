@@ -1,0 +1,44 @@
+"""The IAM policy language: parsing with AWS's errors, evaluation in AWS's order, and partial evaluation.
+
+    policy = parse(document, "key").named("arn:aws:kms:...")
+    residual = prepare(Question(principal, attached, "kms:Encrypt", key_arn, account, policy, guarded=True,
+                                known=principal_keys(principal)))
+    decision = residual.decide(request_keys.get)
+    if not decision.allowed:
+        ... decision.reason("kms:Encrypt")
+
+Pure: no I/O, no clock, nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from casemate.engine.policy.decision import Decision, Matched
+from casemate.engine.policy.document import parse
+from casemate.engine.policy.errors import Kind, PolicyError
+from casemate.engine.policy.evaluate import Considered, decide, explain
+from casemate.engine.policy.model import Policy, Statement
+from casemate.engine.policy.principals import Principal, principal_keys
+from casemate.engine.policy.question import Attached, Question
+from casemate.engine.policy.residual import Residual, prepare
+from casemate.engine.policy.variables import Lookup, Value
+
+__all__ = [
+    "Attached",
+    "Considered",
+    "Decision",
+    "Kind",
+    "Lookup",
+    "Matched",
+    "Policy",
+    "PolicyError",
+    "Principal",
+    "Question",
+    "Residual",
+    "Statement",
+    "Value",
+    "decide",
+    "explain",
+    "parse",
+    "prepare",
+    "principal_keys",
+]
