@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 ALGORITHM: Final = b"AWS4-HMAC-SHA256"
 
 _SIGNATURE_SIZE = 64
-_MAX_SCOPES = 4096
+_MAX_SCOPES = 2048
+_MAX_PREFIX = 640
 _MAX_TIMESTAMPS = 256
 _MAX_SIGNED_HEADERS = 256
 
@@ -154,7 +155,9 @@ _epochs: dict[bytes, int] = {}
 
 
 def remember(prefix: bytes, scope: Scope) -> None:
-    """Keep a scope that a valid signature came with."""
+    """Keep a scope that a valid signature came with; not an oversized one, so that memory stays bounded."""
+    if len(prefix) > _MAX_PREFIX:
+        return
     if len(_scopes) >= _MAX_SCOPES:
         _scopes.clear()
     _scopes[prefix] = scope

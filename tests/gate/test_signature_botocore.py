@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from signature_support import KEY_ID, SECRET, Request, check, sign
 
 from casemate.errors import AwsError
+from casemate.gate import claim as claim_module
 from casemate.gate.auth_errors import Family
 from casemate.gate.claim import forget_scopes, read_claim
 
@@ -237,6 +238,17 @@ def test_only_what_was_verified_is_remembered() -> None:
     assert claims[0] is not None
     assert claims[1] is not None
     assert claims[0].scope is not claims[1].scope, "nobody without a key fills the cache"
+
+
+def test_memory_of_scopes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim_module, "_MAX_SCOPES", 3)
+    forget_scopes()
+    for number in range(8):
+        check(sign(headers={f"x-a{number}": "1"}))
+        assert len(claim_module._scopes) <= 3
+    forget_scopes()
+    check(sign(headers={f"x-{number:040}": "1" for number in range(30)}))
+    assert not claim_module._scopes, "an oversized list of signed headers is not kept"
 
 
 def test_repr_holds_no_secret() -> None:
