@@ -127,9 +127,9 @@ def parse_head(head: bytes, limits: Limits) -> Head:
         raw, colon, value = line.partition(b":")
         name = known(raw)
         if name is None:
-            if not colon:
-                raise BadRequest("header", "A header has no colon.")
             name = field_name(raw)
+        if not colon:
+            raise BadRequest("header", "A header has no colon.")
         value = value.strip(_BLANK)
         if name in headers:
             if name in SINGLE:
@@ -145,7 +145,7 @@ def parse_head(head: bytes, limits: Limits) -> Head:
             raise BadRequest("host", "The request has no Host header.")
     elif not host or host.translate(None, _HOST):
         raise BadRequest("host", "The Host header is malformed.")
-    if target[0] != 47:  # "/"
+    if target[:1] != b"/":
         target = _origin_form(method, target, host)
     if target.translate(None, _FORBIDDEN_IN_TARGET) != target:
         raise BadRequest("target", "The request's target is malformed.")

@@ -1,8 +1,8 @@
 """TLS: the server's own certificate authority, made at the first start, or the operator's certificate.
 
 The files of our own, in DATA/tls: ``ca.pem`` (hand it to clients: ``AWS_CA_BUNDLE``, ``--ca-bundle``),
-``ca.key``, ``server.pem``, ``server.key``; all but the first are 0600. ``cryptography`` is imported only when something must be made, because
-it costs a start more than 100 ms.
+``ca.key``, ``server.pem``, ``server.key``; all but the first are 0600. ``cryptography`` is imported only when
+something must be made, because its X.509 module costs a start more than 100 ms.
 """
 
 from __future__ import annotations
