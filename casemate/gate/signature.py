@@ -108,7 +108,8 @@ def payload_of(
 
     S3 takes every form, and needs the header where the Authorization header is used; a presigned URL's
     payload is unsigned unless it says otherwise. Other services take a hash or nothing, and an unsigned
-    payload only for operations modelled as ``v4-unsigned-body`` (``unsigned_allowed``).
+    payload only for operations modelled as ``v4-unsigned-body`` (``unsigned_allowed``). claim: None for an
+    anonymous request, whose body may still be declared.
     """
     s3 = family == "s3" if claim is None else claim.s3
     declared = headers.get(b"x-amz-content-sha256")
