@@ -161,6 +161,15 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop_database(url)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: a test that asks for it runs on both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/data/casemate.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[dict[str, Any]]:
     """A JSON object in a file that one process at a time reads and writes."""

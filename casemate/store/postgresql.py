@@ -30,7 +30,7 @@ import psycopg
 from psycopg import sql as literal
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.numeric import IntDumper
-from psycopg.types.string import StrDumper
+from psycopg.types.string import BytesBinaryDumper, StrDumper
 
 from casemate.store.dialect import for_psycopg, postgres_script
 from casemate.store.errors import Conflict, Invalid, OutcomeUnknown, ReadOnly, StoreError, Unavailable
@@ -223,8 +223,9 @@ class PostgresStore:
                 try:
                     self._sessions.add(conn)
                     conn.adapters.register_dumper(bool, _IntDumper)
-                    # Typed, so that text does not turn into bytes or numbers by itself.
+                    # Typed, so that text and bytes do not turn into one another or into numbers.
                     conn.adapters.register_dumper(str, StrDumper)
+                    conn.adapters.register_dumper(bytes, BytesBinaryDumper)
                     # An acknowledged write is durable, whatever the server's default says. The timeouts free
                     # what a vanished client or a stuck lock would hold.
                     conn.execute(

@@ -1,0 +1,121 @@
+"""A store on either database, with tables to try it by."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from casemate.store.database import Store, Tx, open_store
+from casemate.store.migrate import Migration, Migrations
+
+TABLES = Migrations(
+    "test",
+    (
+        Migration(
+            1,
+            "tables",
+            """
+            CREATE TABLE item (
+                id TEXT NOT NULL PRIMARY KEY,
+                n INTEGER NOT NULL DEFAULT 0 CHECK (n >= 0),
+                body BLOB,
+                weight REAL
+            ) STRICT, WITHOUT ROWID;
+            CREATE TABLE part (
+                id TEXT NOT NULL PRIMARY KEY,
+                item TEXT NOT NULL REFERENCES item (id)
+            ) STRICT;
+            """,
+        ),
+    ),
+)
+
+
+@contextmanager
+def opened(url: str, patience: float = 10.0) -> Iterator[Store]:
+    store = open_store(url, migrations=[TABLES], patience=patience)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def put(tx: Tx, name: str, n: int = 0) -> int:
+    return tx.run("INSERT INTO item (id, n) VALUES (?, ?)", (name, n))
+
+
+def names(tx: Tx) -> list[str]:
+    return [row[0] for row in tx.all("SELECT id FROM item ORDER BY id")]
+
+
+def stored(store: Store) -> list[str]:
+    return store.read(names)
+
+
+def child(program: str, *arguments: str) -> subprocess.Popen[str]:
+    """A process that runs ``program`` with this module's names, talking over pipes, line by line."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"from store_support import *\nimport sys\n{program}", *arguments],
+        cwd=Path(__file__).parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+
+
+def say(process: subprocess.Popen[str], line: str = "") -> None:
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+
+
+def hear(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+@contextmanager
+def running(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = child(program, *arguments)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+# Writes under load until it is killed; each name it prints was acknowledged.
+WRITER = """
+import threading
+with opened(sys.argv[1]) as store:
+    start = int(sys.argv[2])
+    lock = threading.Lock()
+    print("ready", flush=True)
+    def work(thread):
+        for i in range(100_000):
+            name = f"{start:03}-{thread}-{i:06}"
+            store.write(lambda tx: (put(tx, name), tx.bump("d")))
+            with lock:
+                sys.stdout.write(name + "\\n")
+                sys.stdout.flush()
+    threads = [threading.Thread(target=work, args=(t,), daemon=True) for t in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+"""
+
+
+class HandClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
