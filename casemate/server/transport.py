@@ -42,6 +42,10 @@ _RECENT = 1.0
 """When draining: a connection that was in use within so many seconds is given as long again for a request that
 may be on its way; others are closed at once."""
 
+_CORKED_REPLIES = 32
+_CORKED_BYTES = 32 * 1024
+"""Replies of one read are written together, up to so many, and up to the first one of this size."""
+
 _SPARE_CONNECTIONS = 64
 """So many beyond the bound are told 503; more are cut without a word."""
 
@@ -210,7 +214,8 @@ class Connection(asyncio.Protocol):
                 exchange.waiting += parts
             return
         self._out += parts
-        if not self._corked:
+        # Beyond these the client's slowness must show (``stalled``) before the next request is handled.
+        if not self._corked or len(self._out) >= _CORKED_REPLIES or len(parts[0]) >= _CORKED_BYTES:
             self._flush()
 
     def finish(self, exchange: HttpExchange, keep: bool) -> None:

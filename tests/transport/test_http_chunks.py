@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ def decode(data: bytes, cuts: list[int] | None = None, overhead: int = 1000) -> 
     decoder = ChunkDecoder(overhead)
     body, consumed = b"", 0
     bounds = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts or [])})
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         # What stands before the piece must not matter.
         content, position = decoder.feed(b"??" + data[start:stop], 2)
         body += content

@@ -175,9 +175,11 @@ def serving(
         listener = bind("127.0.0.1", 0)
         port = listener.getsockname()[1]
         app, counters = SampleApplication(), Counters()
-        started.append(
-            Running(port, app, counters, loop, lambda: loop.call_soon_threadsafe(stop.set) and None, drained)
-        )
+
+        def end() -> None:
+            loop.call_soon_threadsafe(stop.set)
+
+        started.append(Running(port, app, counters, loop, end, drained))
         drained.append(
             await serve(
                 app,
