@@ -158,4 +158,5 @@ class _Evaluation:
             asked.session_policies, words.SESSION, "Allow"
         ):
             return Decision(False, False, words.SESSION)
-        return Decision(True, False, kind if by_resource else words.IDENTITY, by_resource + by_identity)
+        by_itself = asked.is_cross_account or reach is Grade.ENTITY
+        return Decision(True, False, kind if by_itself else words.IDENTITY, by_resource + by_identity)

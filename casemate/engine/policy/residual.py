@@ -148,7 +148,9 @@ class _Preparation:
         """The same for a resource policy, by how far its Allows reach."""
         found: dict[Grade, list[_Alternative]] = {grade: [] for grade in Grade}
         principal = self.question.principal
-        for statement in policy.about(self.action) if policy is not None else ():
+        if policy is None:
+            return dict.fromkeys(Grade, ())
+        for statement in policy.about(self.action):
             element = statement.principals
             if element is None:
                 continue
