@@ -36,7 +36,7 @@ class _CborReaders(JsonReaders):
     def blob(self) -> Reader:
         return _read_blob
 
-    def timestamp(self, _shape: Shape) -> Reader:
+    def timestamp(self, shape: Shape) -> Reader:  # noqa: ARG002
         return _read_timestamp
 
 
@@ -44,7 +44,7 @@ class _CborWriters(JsonWriters):
     def blob(self) -> Writer | None:
         return bytes
 
-    def timestamp(self, _shape: Shape) -> Writer:
+    def timestamp(self, shape: Shape) -> Writer:  # noqa: ARG002
         return lambda moment: cbor2.CBORTag(1, to_epoch(moment))
 
     def floating(self) -> Writer | None:

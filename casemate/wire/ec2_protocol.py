@@ -22,7 +22,7 @@ class _Ec2Readers(FormReaders):
         wire = shape.wire_name
         return wire[:1].upper() + wire[1:] if wire else name
 
-    def list_name(self, _shape: Shape) -> None:
+    def list_name(self, shape: Shape) -> None:  # noqa: ARG002
         return None
 
 

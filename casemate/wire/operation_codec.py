@@ -77,6 +77,10 @@ def _event_stream(shape: Shape | None) -> str | None:
     return next((name for name, member in shape.members.items() if member.event_stream), None)
 
 
+def _no_events(operation: str) -> AwsError:
+    return AwsError("NotImplemented", f"{operation} is not served: it streams events", 501)
+
+
 class OperationCodec:
     """An operation's codec; ``casemate.wire.codec`` makes and keeps them. Everything is compiled here, once."""
 
@@ -84,7 +88,6 @@ class OperationCodec:
         "_check",
         "_compressed",
         "_fast",
-        "_in_body",
         "_model",
         "_module",
         "_read",
@@ -135,9 +138,6 @@ class OperationCodec:
         self._tokens = tuple(
             name for name, member in members.items() if member.traits.get("idempotencyToken")
         )
-        self._in_body = frozenset(
-            name[:1].lower() + name[1:] for name, member in members.items() if member.location is None
-        )
         self._compressed = "requestcompression" in operation.traits
 
     def parse(
@@ -147,12 +147,14 @@ class OperationCodec:
 
         path and query are raw (percent-encoded); header names are lower-case. Raises AwsError.
         """
+        if self.event_stream_input is not None:
+            raise _no_events(self.operation)
         fast = self._fast
         if fast is not None and body:
             try:
                 members = fast(body)
             except Unreadable as error:
-                raise unreadable(self._model.service, self.protocol, str(error)) from None
+                raise unreadable(self._model.service, self.protocol, error) from None
             if members is not None:
                 return members
         try:
@@ -160,23 +162,28 @@ class OperationCodec:
                 body = inflate(body)
             params = self._read(method, path, query, headers, body)
         except Unreadable as error:
-            raise unreadable(self._model.service, self.protocol, str(error)) from None
+            raise unreadable(self._model.service, self.protocol, error) from None
         for name in self._tokens:
             if name not in params:
                 params[name] = str(uuid4())
         if self._check is not None and not self._check(params):
             shape = self._model.input
             assert shape is not None  # there is a check because there is an input
-            raise invalid(self._model.service, self.protocol, violations(shape, params), self._in_body)
+            raise invalid(self._model, self.protocol, violations(shape, params))
         return params
 
     def reply(self, result: Mapping[str, Any], request_id: str) -> Reply:
         """The answer. TypeError, KeyError or ValueError for a result that the model does not allow: a defect."""
+        if self.event_stream_output is not None:
+            raise _no_events(self.operation)
         return self._write(result, request_id)
 
     def error(self, error: AwsError, request_id: str) -> Reply:
-        """The answer that tells an error."""
-        return self._module.error(self.service, error, request_id)
+        """The answer that tells an error. It has no body where HTTP allows none (HEAD, 304)."""
+        reply = self._module.error(self.service, error, request_id)
+        if self._model.method == "HEAD" or reply.status == 304:
+            return reply._replace(body=b"")
+        return reply
 
     def redact(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The input as CloudTrail shows it: see ``casemate.wire.redaction``."""

@@ -34,9 +34,9 @@ class FormReaders:
             return shape.element.wire_name
         return shape.wire_name or name
 
-    def list_name(self, _shape: Shape) -> str | None:
+    def list_name(self, shape: Shape) -> str | None:
         """The part between a list and its numbers, None when there is none."""
-        return None if _shape.flattened else _shape.element.wire_name or "member"
+        return None if shape.flattened else shape.element.wire_name or "member"
 
     def compile(self, shape: Shape) -> FieldReader:
         kind = shape.kind

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from casemate.errors import AwsError
-from casemate.wire.constraints import Violation, message
-from casemate.wire.models import Service
+from casemate.wire.constraints import Violation, lower_first, message
+from casemate.wire.models import Operation, Service
 
 # Services that name broken constraints otherwise than their protocol's family does.
 _INVALID: Mapping[str, str] = {
@@ -41,15 +41,43 @@ _UNREADABLE: Mapping[str, tuple[str, str]] = {
 }
 
 
+# S3's codes and messages for parameters that hold none of the values allowed ("Error responses" of S3's API
+# reference); other parameters are an InvalidArgument.
+_S3_PARAMETERS: Mapping[str, tuple[str, str]] = {
+    "StorageClass": ("InvalidStorageClass", "The storage class you specified is not valid"),
+    "ServerSideEncryption": (
+        "InvalidEncryptionAlgorithmError",
+        "The encryption request you specified is not valid. Supported value: AES256.",
+    ),
+    "MetadataDirective": ("InvalidArgument", "Unknown metadata directive."),
+    "TaggingDirective": ("InvalidArgument", "Unknown tagging directive."),
+    "EncodingType": ("InvalidArgument", "Invalid Encoding Method specified in Request"),
+}
+
+
 class Unreadable(ValueError):
-    """The request's form is wrong: malformed, or a value of the wrong type. Never carries the value."""
+    """The request's form is wrong: malformed, or a value of the wrong type. The text never has the value.
+
+    name: the header, query parameter or path label concerned; None when it is the body.
+    """
+
+    def __init__(self, detail: str, name: str | None = None) -> None:
+        super().__init__(detail)
+        self.name = name
 
 
-def unreadable(service: Service, protocol: str, detail: str) -> AwsError:
+def unreadable(service: Service, protocol: str, error: Unreadable) -> AwsError:
     """The error for a request that cannot be read as the model's input."""
     code, fixed = _UNREADABLE[protocol]
-    if service.name == "lambda":
+    detail = str(error)
+    if service.name == "lambda" and error.name is None:
         return AwsError("InvalidRequestContentException", f"Could not parse request body into json: {detail}")
+    if protocol == "rest-xml" and error.name is not None:
+        if error.name == "":
+            return AwsError("InvalidURI", "Couldn't parse the specified URI.")
+        return AwsError(
+            "InvalidArgument", f"Invalid value for {error.name}: {detail}", ArgumentName=error.name
+        )
     return AwsError(code, fixed or detail)
 
 
@@ -59,8 +87,9 @@ def _ec2(found: list[Violation]) -> AwsError:
         name = first.path[:1].upper() + first.path[1:]
         return AwsError("MissingParameter", f"The request must contain the parameter {name}")
     shown = "" if first.shown is None else f" ({first.shown})"
-    name = first.path[:1].lower() + first.path[1:]
-    return AwsError("InvalidParameterValue", f"Value{shown} for parameter {name} is invalid. {first.text}")
+    return AwsError(
+        "InvalidParameterValue", f"Value{shown} for parameter {first.path} is invalid. {first.text}"
+    )
 
 
 def _sqs(found: list[Violation]) -> AwsError:
@@ -74,27 +103,36 @@ def _sqs(found: list[Violation]) -> AwsError:
     )
 
 
-def _s3(found: list[Violation], in_body: frozenset[str]) -> AwsError:
+def _s3(operation: Operation, found: list[Violation]) -> AwsError:
     """S3 names no member of the model: a document that breaks its schema is malformed, a header or a query
     parameter is an invalid argument, and what is missing makes an invalid request."""
     first = found[0]
-    if first.path.partition(".")[0] in in_body:
+    top = first.path.partition(".")[0]
+    members = operation.input.members if operation.input is not None else {}
+    name = next((name for name in members if lower_first(name) == top), top)
+    member = members.get(name)
+    if first.rule == "null" and member is not None and member.location is None and first.path == top:
+        return AwsError("MissingRequestBodyError", "Request Body is empty")
+    if member is None or member.location is None:
         return AwsError(*_UNREADABLE["rest-xml"])
+    wire = member.wire_name or name
     if first.rule == "null":
-        return AwsError("InvalidRequest", f"Missing required parameter for this request: '{first.member}'")
-    fields = {"ArgumentName": first.member}
+        return AwsError("InvalidRequest", f"Missing required parameter for this request: '{wire}'")
+    code, text = _S3_PARAMETERS.get(name, ("InvalidArgument", f"Invalid value for {wire}: {first.text}"))
+    fields = {"ArgumentName": wire}
     if first.shown is not None:
         fields["ArgumentValue"] = first.shown
-    return AwsError("InvalidArgument", f"Invalid {first.member}: {first.text}", 400, **fields)
+    return AwsError(code, text, 400, **fields)
 
 
-def invalid(service: Service, protocol: str, found: list[Violation], in_body: frozenset[str]) -> AwsError:
-    """The error for broken constraints. in_body: the paths' first parts that come from the request's body."""
+def invalid(operation: Operation, protocol: str, found: list[Violation]) -> AwsError:
+    """The error for broken constraints."""
+    service = operation.service.name
     if protocol == "ec2":
         return _ec2(found)
-    if service.name == "sqs":
+    if service == "sqs":
         return _sqs(found)
-    if protocol == "rest-xml" and service.name == "s3":
-        return _s3(found, in_body)
-    code = _INVALID.get(service.name) or _FAMILY_INVALID.get(protocol, "ValidationException")
+    if service == "s3":
+        return _s3(operation, found)
+    code = _INVALID.get(service) or _FAMILY_INVALID.get(protocol, "ValidationException")
     return AwsError(code, message(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ class Reply(NamedTuple):
     head: bytes
     body: bytes
 
+
+_HEADER_NAME = re.compile(r"[^\x00-\x20\x7f:]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 Parse = Callable[[str, bytes, bytes, Mapping[bytes, bytes], bytes], dict[str, Any]]
 """(method, raw path, raw query, headers, body) → members, not yet checked. Raises Unreadable."""
@@ -58,11 +62,9 @@ def resolve(service: Service | None, error: AwsError) -> ResolvedError:
 
 
 def header_line(name: str, value: str) -> bytes:
-    """One header line. A control character in a value would begin another header: TypeError-like refusal.
-
-    Raises ValueError."""
-    if not value.isprintable() and any(ord(char) < 0x20 or ord(char) == 0x7F for char in value):
-        raise ValueError(f"header {name} has a control character")
+    """One header line. Raises ValueError for what would end the line or begin another."""
+    if not _HEADER_NAME.fullmatch(name) or _CONTROL.search(value):
+        raise ValueError(f"header {name!r} has a character that headers cannot carry")
     return f"{name}: {value}\r\n".encode()
 
 

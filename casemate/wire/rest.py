@@ -66,6 +66,7 @@ class _Label(NamedTuple):
 class _Header(NamedTuple):
     member: str
     header: bytes
+    wire: str
     read: Callable[[str], Any]
 
 
@@ -133,6 +134,29 @@ def body_members(shape: Shape) -> dict[str, Shape]:
     return {name: member for name, member in shape.members.items() if member.location is None}
 
 
+def _convert(read: Callable[[str], Any], text: str, name: str) -> Any:
+    """A parameter's value; name: what the client calls the parameter."""
+    try:
+        return read(text)
+    except Unreadable as error:
+        raise Unreadable(str(error), name) from None
+
+
+def _decoded(raw: bytes) -> str:
+    """A label of the path."""
+    try:
+        return decode(raw)
+    except Unreadable as error:
+        raise Unreadable(str(error), "") from None
+
+
+def _parameters(query: bytes) -> list[tuple[str, str]]:
+    try:
+        return list(pairs(query))
+    except Unreadable as error:
+        raise Unreadable(str(error), "") from None
+
+
 def _host_labels(operation: Operation) -> tuple[re.Pattern[bytes], tuple[str, ...]] | None:
     prefix = operation.traits.get("endpoint", {}).get("hostPrefix", "")
     labels = tuple(re.findall(r"\{(\w+)\}", prefix))
@@ -167,7 +191,12 @@ def compile_parse(
             many = member.kind == "list"
             queries[member.wire_name or name] = (name, many, text_reader(member.element if many else member))
     headers_bound = [
-        _Header(name, (member.wire_name or name).lower().encode(), _header_reader(member))
+        _Header(
+            name,
+            (member.wire_name or name).lower().encode(),
+            member.wire_name or name,
+            _header_reader(member),
+        )
         for name, member in _by_location(shape, "header")
     ]
     prefixes = [
@@ -190,25 +219,25 @@ def compile_parse(
         if labels:
             found = match.path.fullmatch(path)
             if found is None:
-                raise Unreadable("The path is not the operation's")
+                raise Unreadable("The path is not the operation's", "")
             for label, raw in zip(labels, found.groups(), strict=True):
-                members[label.member] = label.read(decode(raw))
+                members[label.member] = _convert(label.read, _decoded(raw), label.member)
         if query and (queries or open_query is not None):
             rest: dict[str, Any] = {}
-            for key, text in pairs(query):
+            for key, text in _parameters(query):
                 bound = queries.get(key)
                 if bound is None:
                     rest.setdefault(key, text)
                 elif bound[1]:
-                    members.setdefault(bound[0], []).append(bound[2](text))
+                    members.setdefault(bound[0], []).append(_convert(bound[2], text, key))
                 elif bound[0] not in members:
-                    members[bound[0]] = bound[2](text)
+                    members[bound[0]] = _convert(bound[2], text, key)
             if open_query is not None and rest:
                 members[open_query] = rest
         for header in headers_bound:
             raw_value = headers.get(header.header)
             if raw_value is not None:
-                members[header.member] = header.read(_header_text(raw_value))
+                members[header.member] = _convert(header.read, _header_text(raw_value), header.wire)
         for name, prefix in prefixes:
             matching = {
                 _header_text(key[len(prefix) :]): _header_text(value)
@@ -322,7 +351,7 @@ class Output:
                 body = self._body(payload)
         elif self._body is not None:
             body = self._body(inner)
-        if not typed and (body or self._body is not None):
+        if body and not typed:
             lines.append(content_type)
         return status, b"".join(lines), body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import math
 import re
 from base64 import b64encode
 from collections.abc import Callable
@@ -37,7 +38,10 @@ def _integer(kind: str) -> FromText:
 def _float(text: str) -> float:
     if not _FLOAT.fullmatch(text):
         raise Unreadable("A value can not be converted to a Double")
-    return float(text)
+    value = float(text)
+    if math.isinf(value) and not text.endswith("Infinity"):
+        raise Unreadable("A value can not be converted to a Double")
+    return value
 
 
 def _boolean(text: str) -> bool:
