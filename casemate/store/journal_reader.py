@@ -6,7 +6,8 @@ that does not open while a later one does, a segment missing from the middle of 
 frames than its successor says were durable, frames or files swapped or renamed. (What cannot be noticed
 stands in journal_format.py.)
 
-Reading takes no lock and may go on while the journal is being written.
+Reading takes no lock and may go on while the journal is being written. Segments that were read may be
+removed from a run's beginning, up to the one that its last position is in.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,12 +170,30 @@ def test_a_wrong_pin_is_refused_and_not_repeated_in_the_text(module: str) -> Non
     assert "424242" not in repr(wrong)
 
 
+def test_a_child_forked_after_the_first_use_can_use_the_token_too(module: str) -> None:
+    """As workers do. In a fresh interpreter, because this one may have threads."""
+    program = (
+        "import os, sys\n"
+        "from casemate.engine.envelope.seal_pkcs11 import Pkcs11Seal\n"
+        "seal = Pkcs11Seal(module=sys.argv[1], token='casemate', key='forked', pin=sys.argv[2].encode())\n"
+        "seal.create_key()\n"
+        "wrapped = seal.wrap(bytes(32), b'')\n"
+        "for _ in range(2):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        os._exit(0 if [seal.unwrap(wrapped, b'') for _ in range(2)] == [bytes(32)] * 2 else 1)\n"
+        "    assert os.waitpid(child, 0)[1] == 0, 'the child could not unwrap'\n"
+        "assert seal.unwrap(wrapped, b'') == bytes(32)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, module, PIN], check=True, timeout=60)
+
+
 def test_a_pin_that_is_no_text_is_refused() -> None:
     with pytest.raises(SealError, match="not text in UTF-8"):
         Pkcs11Seal(module="/x.so", token="t", key="k", pin=b"\xff")
 
 
 def test_a_missing_binding_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pkcs11", None)
+    monkeypatch.setitem(sys.modules, "pkcs11", None)
     with pytest.raises(SealError, match=r"pip install 'casemate\[pkcs11\]'"):
         seal("/x.so", "k").wrap(bytes(32), b"")

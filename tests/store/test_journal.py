@@ -131,6 +131,35 @@ def test_records_of_many_threads_all_come_back_in_each_threads_order(tmp_path: P
         assert own == [f"{thread_number} {number}" for number in range(500)]
 
 
+def test_nothing_comes_back_before_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    write, sync = os.pwrite, os.fdatasync
+
+    def spy_write(descriptor: int, data: Any, offset: int) -> int:
+        steps.append("zeros" if not any(bytes(data)) else "write")
+        return write(descriptor, data, offset)
+
+    def spy_sync(descriptor: int) -> None:
+        sync(descriptor)
+        steps.append("sync")
+
+    back = threading.Semaphore(0)
+
+    def durable(tokens: list[str], error: BaseException | None) -> None:
+        steps.extend(tokens)
+        back.release()
+
+    journal = Journal(tmp_path, cipher(), durable, worker="w0", ahead_bytes=1000)
+    monkeypatch.setattr(os, "pwrite", spy_write)
+    monkeypatch.setattr(os, "fdatasync", spy_sync)
+    for token in ("one", "two"):
+        journal.append(b"x", token)
+        assert back.acquire(timeout=60)
+    monkeypatch.undo()
+    journal.close()
+    assert steps == ["zeros", "write", "sync", "one", "write", "sync", "two"]
+
+
 def test_batches_grow_with_the_load(tmp_path: Path) -> None:
     """While one sync is held up, everything that arrives becomes the next batch."""
     outcomes = Outcomes()

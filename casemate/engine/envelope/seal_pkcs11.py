@@ -7,9 +7,8 @@ Two mechanisms, of which the first byte of what was wrapped tells:
   bytes by AES-CBC with a zero IV, and the result, which nobody gets without the token, is the key for
   wrapping here. (AES is a pseudorandom function of those blocks, and they are never used again.)
 
-The token is used twice in a server's life, at start and when the seal is rotated, so every use opens a
-session and logs out again. A PKCS#11 module must not be used in a child that was forked after its first
-use; the server unseals once, and its workers inherit the root key.
+The token is used at start and when the seal is rotated, so every use opens a session and logs out again. A
+child that was forked after its parent used the module initialises it anew, as PKCS#11 asks for.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,10 @@ _TAG_BITS = 128
 
 _module_lock = threading.Lock()
 """One use of a module at a time: a token's login state belongs to the whole process."""
+
+
+_users: dict[str, int] = {}
+"""Module → the process that initialised it."""
 
 
 def _pkcs11() -> ModuleType:
@@ -78,7 +81,7 @@ class Pkcs11Seal(KeyHolder):
         pkcs11 = _pkcs11()
         with _module_lock:
             try:
-                token = pkcs11.lib(self._module).get_token(token_label=self._token)
+                token = self._library().get_token(token_label=self._token)
                 with token.open(rw=rw, user_pin=self._pin) as session:
                     yield session
             except pkcs11.NoSuchToken:
@@ -91,10 +94,21 @@ class Pkcs11Seal(KeyHolder):
                 detail = f"{type(error).__name__} {error}".strip()
                 raise SealError(f"the PKCS#11 token {self._token!r} failed: {detail}") from None
 
+    def _library(self) -> Any:
+        """The module, initialised in this process. What a parent's initialisation left behind in a forked
+        child may not be used; some modules know that, and refuse to finalise it."""
+        pkcs11 = _pkcs11()
+        library = pkcs11.lib(self._module)
+        if _users.setdefault(self._module, os.getpid()) != os.getpid():
+            with suppress(pkcs11.PKCS11Error):
+                library.finalize()
+            library.initialize()
+            _users[self._module] = os.getpid()
+        return library
+
     def _find(self, session: Session) -> Any:
         """The key, which has ``encrypt`` and ``decrypt`` at run time though pkcs11's types do not say so."""
         pkcs11 = _pkcs11()
-
         keys = list(
             session.get_objects(
                 {
@@ -120,7 +134,6 @@ class Pkcs11Seal(KeyHolder):
     def create_key(self) -> None:
         """Make the AES-256 key in the token, not extractable. Raises SealError when there is one already."""
         pkcs11 = _pkcs11()
-
         with self._session(rw=True) as session:
             if list(session.get_objects({pkcs11.Attribute.LABEL: self._key})):
                 raise SealError(f"the token {self._token!r} already has a key labelled {self._key!r}")
@@ -139,7 +152,6 @@ class Pkcs11Seal(KeyHolder):
 
     def wrap(self, key: bytes, aad: bytes) -> bytes:
         pkcs11 = _pkcs11()
-
         with self._session() as session:
             token_key = self._find(session)
             mechanism = self._mechanism
@@ -155,7 +167,6 @@ class Pkcs11Seal(KeyHolder):
 
     def unwrap(self, wrapped: bytes, aad: bytes) -> bytes:
         pkcs11 = _pkcs11()
-
         mechanism, rest = wrapped[:1], wrapped[1:]
         with self._session() as session:
             token_key = self._find(session)
