@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import time
 from collections.abc import Iterator
 
@@ -184,11 +185,8 @@ def test_a_client_that_leaves_in_the_middle(server: Running, caplog: pytest.LogC
     assert caplog.text == ""
 
 
-def _rest(connection: object) -> bytes:
+def _rest(connection: socket.socket) -> bytes:
     """What comes until the connection is closed or reset."""
-    import socket
-
-    assert isinstance(connection, socket.socket)
     data = b""
     try:
         while piece := connection.recv(65536):
