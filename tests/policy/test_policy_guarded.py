@@ -1,5 +1,6 @@
-"""KMS keys and roles, which only their own policy opens: AWS's "Key policies in AWS KMS", "Default key policy",
-"Creating a key policy", "Allowing users in other accounts to use a KMS key", "IAM role trust policies"."""
+"""KMS keys and roles, which only their own policy opens: AWS's "Key policies in AWS KMS", "Default key
+policy", "Creating a key policy", "Allowing users in other accounts to use a KMS key", "IAM role trust
+policies"."""
 
 from __future__ import annotations
 

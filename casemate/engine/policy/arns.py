@@ -39,12 +39,15 @@ _S3_REGIONAL: Final = ("accesspoint", "job/", "storage-lens", "async-request/", 
 
 
 def fails_legacy_parsing(resources: list[str]) -> bool:
-    """IAM's first, cruder look: an ARN without service, or one cut short after an empty part. Of several
-    resources it fails on the first only; the others get a better text from check_resources."""
-    if not resources or resources[0] == "*":
-        return False
-    parts = resources[0].split(":")
-    return (len(parts) < 6 and "::" in resources[0]) or parts[2:3] == [""]
+    """IAM's first, cruder look: an ARN of a known partition without service, or cut short after an empty part.
+    What is less of an ARN than that gets a better text from check_resources."""
+    for resource in resources:
+        parts = resource.split(":")
+        if parts[0] != "arn" or parts[1:2] == [] or parts[1] not in _PARTITIONS:
+            continue
+        if (len(parts) < 6 and "::" in resource) or parts[2:3] == [""]:
+            return True
+    return False
 
 
 def check_resources(resources: list[str], kind: Kind) -> None:
