@@ -68,11 +68,12 @@ class Worker:
     threads: ThreadPoolExecutor
 
     def close(self) -> None:
-        """Everything acknowledged is durable already; what still runs is let finish."""
+        """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
+        closes last."""
         self.jobs.stop()
         self.threads.shutdown(wait=True)
-        self.journal.close()
         self.opened.close()
+        self.journal.close()
 
 
 def seals_of(config: Config) -> list[Seal]:
@@ -93,9 +94,15 @@ def open_data(config: Config) -> Opened:
     return Opened(config, clock, store, root, keyring, Keys(store, keyring))
 
 
-def open_worker(config: Config, number: int, loop: asyncio.AbstractEventLoop) -> Worker:
-    """A worker, ready to be given to the transport. Called after the fork, before the loop runs."""
-    opened = open_data(config)
+def open_worker(
+    config: Config, number: int, loop: asyncio.AbstractEventLoop, opened: Opened | None = None
+) -> Worker:
+    """A worker, ready to be given to the transport. Called after the fork, before the loop runs.
+
+    opened: what this very process has opened already, where it did not fork.
+    """
+    if opened is None:
+        opened = open_data(config)
     threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="casemate-read")
     gate: Gate
 

@@ -1,0 +1,47 @@
+"""``casemate init``"""
+
+from __future__ import annotations
+
+import argparse
+
+from casemate.cli.problems import CommandError
+from casemate.cli.settings import settings
+
+
+def init(options: argparse.Namespace) -> int:
+    """Prepare the data directory as a first start would, without serving."""
+    from casemate.engine.envelope.errors import EnvelopeError
+    from casemate.server.composition import open_data
+    from casemate.server.data_lock import DataInUse, lock_data
+    from casemate.server.first_start import first_start, prepare_data
+    from casemate.store.errors import StoreError
+
+    config = settings(options)
+    try:
+        prepare_data(config)
+        lock = lock_data(config.data)
+        try:
+            opened = open_data(config)
+            try:
+                administrator = first_start(opened)
+            finally:
+                opened.close()
+        finally:
+            lock.release()
+    except DataInUse as error:
+        raise CommandError(str(error), "A server that runs is initialised already.") from None
+    except (EnvelopeError, StoreError) as error:
+        raise CommandError(str(error), "Check the settings seal and database.") from None
+    except OSError as error:
+        raise CommandError(f"{error.filename or config.data}: {error.strerror}") from None
+    if administrator is None:
+        print(f"{config.data} was initialised before; nothing was changed.")
+        return 0
+    print(
+        f"{config.data} is ready.\n"
+        f"The administrator of the new account {administrator.account}; the secret is shown once:\n"
+        f"  AWS_ACCESS_KEY_ID      {administrator.key.id}\n"
+        f"  AWS_SECRET_ACCESS_KEY  {administrator.key.secret}\n"
+        f"It is kept in {config.data / 'credentials'} (mode 0600)."
+    )
+    return 0

@@ -1,0 +1,258 @@
+"""The ``casemate`` command: what it understands. Each subcommand's module is imported when it is used."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from casemate.cli.problems import CommandError
+
+_ABOUT = """\
+The AWS security services on your own machine.
+
+  casemate serve                       start the server (the first start makes an account)
+  eval "$(casemate env)"               point the AWS CLI and SDKs of this shell at it
+  aws kms create-key                   from here on everything is plain AWS
+
+serving
+  serve            run the server
+  init             prepare a data directory without serving
+  env              print a shell's exports for AWS tools
+
+operating
+  doctor           check a data directory and say what to do about problems
+  audit tail       read the audit journal
+  seal status      which seal protects the keys
+  seal rotate      protect the keys by another seal
+  backup           write a sealed copy of everything, while the server runs
+  restore          make a data directory from such a copy
+
+testing against a server started with serve --dev
+  clock            show or move the server's clock
+  reset            put the server back to how it was at its start
+
+  version          print the version
+"""
+
+_EPILOGUE = """\
+Each command has its own --help. Settings come from the command line, the environment (CASEMATE_PORT, ...) and
+casemate.toml in the data directory, in this order.
+
+exit status: 0 done; 1 it failed, or problems were found; 2 wrong usage or settings; 130 interrupted
+"""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="casemate",
+        description=_ABOUT,
+        epilog=_EPILOGUE,
+        formatter_class=_Help,
+        usage="casemate COMMAND ...",
+    )
+    # The description lists the commands, in groups, which argparse cannot do.
+    commands = parser.add_subparsers(
+        prog="casemate", dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS
+    )
+    places = argparse.ArgumentParser(add_help=False)
+    places.add_argument("--data", metavar="DIR", help="the data directory (default: ~/.local/share/casemate)")
+    places.add_argument("--config", metavar="FILE", help="the settings file (default: DIR/casemate.toml)")
+
+    def command(
+        name: str,
+        run: str,
+        summary: str,
+        examples: str = "",
+        *,
+        group: argparse._SubParsersAction[argparse.ArgumentParser] = commands,
+    ) -> argparse.ArgumentParser:
+        added = group.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=f"examples:\n{examples}" if examples else None,
+            formatter_class=_Help,
+            parents=[places],
+        )
+        added.set_defaults(run=run)
+        return added
+
+    serve = command(
+        "serve",
+        "serve:serve",
+        "run the server until it is told to stop (SIGTERM or Ctrl-C)",
+        "  casemate serve\n"
+        "  casemate serve --dev --seed tests/seed.toml    throwaway data, for tests\n"
+        "  casemate serve --host 0.0.0.0 --workers 4 --data /var/lib/casemate",
+    )
+    serve.add_argument(
+        "--dev",
+        action="store_const",
+        const="true",
+        help="for tests: a fresh data directory that is removed at the end (unless --data names one), a clock that "
+        "can be moved, and a reset; everything is enforced as ever",
+    )
+    serve.add_argument(
+        "--seed", metavar="FILE", help="make the accounts, access keys and KMS keys of a TOML or JSON file"
+    )
+    serve.add_argument("--host", metavar="H", help="the address to listen on (default: 127.0.0.1)")
+    for name, what, port in (
+        ("port", "HTTP", 4566),
+        ("tls-port", "HTTPS", 4567),
+        ("metrics-port", "Prometheus metrics", 4568),
+    ):
+        serve.add_argument(
+            f"--{name}",
+            metavar="N",
+            help=f'the port for {what} (default: {port}; 0: any free one; "off": none)',
+        )
+    serve.add_argument("--workers", metavar="N", help="worker processes (default: 1)")
+    serve.add_argument(
+        "--ready-fd",
+        metavar="N",
+        type=int,
+        help="write one line of JSON to this file descriptor once it serves",
+    )
+
+    init = command(
+        "init",
+        "initialise:init",
+        "prepare a data directory: keys, account, administrator",
+        "  casemate init --data /var/lib/casemate",
+    )
+    init.add_argument(
+        "--seed", metavar="FILE", help="make the accounts, access keys and KMS keys of a TOML or JSON file"
+    )
+
+    env = command(
+        "env",
+        "env:env",
+        "print what a shell needs so that AWS tools use this server",
+        '  eval "$(casemate env)"\n'
+        '  eval "$(casemate env --tls)"                   by HTTPS\n'
+        "  casemate env --shell fish | source",
+    )
+    env.add_argument(
+        "--shell", choices=("sh", "fish", "powershell", "dotenv"), default="sh", help="default: sh"
+    )
+    env.add_argument("--tls", action="store_true", help="the HTTPS endpoint, with its certificate authority")
+
+    seal = commands.add_parser(
+        "seal",
+        help="the seal that protects the keys",
+        description="The seal that protects the keys.",
+        formatter_class=_Help,
+    )
+    of_seal = seal.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    command("status", "seal:status", "which seal protects the keys, and whether it opens them", group=of_seal)
+    rotate = command(
+        "rotate",
+        "seal:rotate",
+        "protect the keys by another seal; a server that runs is not disturbed",
+        "  casemate seal rotate                           a new key file in place of the old\n"
+        "  casemate seal rotate --to passphrase:env:CASEMATE_PASSPHRASE\n"
+        "  casemate seal rotate --to 'pkcs11:token=T;object=K?module-path=/lib.so&pin-source=file:/run/pin'",
+        group=of_seal,
+    )
+    rotate.add_argument(
+        "--to", metavar="SEAL", help="the new seal (default: a new key file where the old one is)"
+    )
+
+    backup = command(
+        "backup",
+        "backup:backup",
+        "write a sealed copy of everything to one file, while the server runs",
+        "  casemate backup /backups/casemate-monday.cmb\n"
+        "The seal's key is not in it. Keep a copy of that somewhere else: without it nobody can restore the backup.",
+    )
+    backup.add_argument("file", metavar="FILE", help="must not exist yet")
+    restore = command(
+        "restore",
+        "backup:restore",
+        "make a data directory from a backup, once the whole backup has been checked",
+        "  casemate restore /backups/casemate-monday.cmb --data /var/lib/casemate --key /safe/seal.key",
+    )
+    restore.add_argument("file", metavar="FILE", help="what casemate backup wrote")
+    restore.add_argument(
+        "--key", metavar="FILE", help="the key file of the time of the backup, where that was the seal"
+    )
+
+    command(
+        "doctor",
+        "doctor:doctor",
+        "check a data directory and its server, and say what to do about problems",
+        "  casemate doctor --data /var/lib/casemate",
+    )
+
+    audit = commands.add_parser(
+        "audit", help="the audit journal", description="The audit journal.", formatter_class=_Help
+    )
+    of_audit = audit.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    tail = command(
+        "tail",
+        "audit:tail",
+        "print the last records of the audit journal",
+        "  casemate audit tail -f\n  casemate audit tail --json -n all | jq 'select(.errorCode)'",
+        group=of_audit,
+    )
+    tail.add_argument("-n", metavar="N", default="20", help='how many records (default: 20), or "all"')
+    tail.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
+    tail.add_argument("--json", action="store_true", help="CloudTrail's records, one a line")
+
+    clock = command(
+        "clock",
+        "dev:clock",
+        "show or move the clock of a server started with --dev, and wait for what falls due",
+        "  casemate clock --advance 7d\n"
+        "  casemate clock --set 2030-01-01T00:00:00Z\n"
+        "  casemate clock --reset",
+    )
+    how = clock.add_mutually_exclusive_group()
+    how.add_argument("--advance", metavar="TIME", help="forward, as 90s, 45m, 12h, 365d")
+    how.add_argument("--set", metavar="ISO", help="to a moment, as 2030-01-01T00:00:00Z")
+    how.add_argument("--reset", action="store_true", help="back to the machine's time")
+    command("reset", "dev:reset", "put a server started with --dev back to how it was at its start")
+
+    version = commands.add_parser("version", help="print the version", description="Print the version.")
+    version.set_defaults(run="version:version")
+    parser.add_argument("--version", action="store_const", const=True, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        given = ["version"]
+    if not given:
+        given = ["--help"]
+    options = _parser().parse_args(given)
+    module, _, function = options.run.partition(":")
+    try:
+        run = getattr(import_module(f"casemate.cli.{module}"), function)
+        status: int = run(options)
+        sys.stdout.flush()
+    except CommandError as error:
+        print(f"casemate: {error}", file=sys.stderr)
+        if error.advice:
+            print(error.advice, file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as `head` does. Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

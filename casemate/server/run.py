@@ -1,0 +1,241 @@
+"""From settings to a server that serves: prepare, bind, fork, serve, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import logging
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import uvloop
+
+from casemate import __version__
+from casemate.server import logs
+from casemate.server.composition import MIGRATIONS, Opened, Worker, open_data, open_worker
+from casemate.server.config import Config
+from casemate.server.credentials_file import Administrator
+from casemate.server.data_lock import lock_data
+from casemate.server.first_start import first_start, prepare_data
+from casemate.server.health import Front, Health
+from casemate.server.listeners import bind, serve
+from casemate.server.server_file import Running, announce, running, withdraw
+from casemate.server.supervisor import supervise
+from casemate.server.tls import own_certificate, server_context
+from casemate.server.transport_limits import Counters, Limits
+from casemate.store.database import StoreError, open_store
+
+log = logging.getLogger("casemate.server")
+
+
+class CannotListen(Exception):
+    """A port cannot be had. The text says which and why."""
+
+
+class Started(NamedTuple):
+    """What a start has to say. administrator: on the first start alone."""
+
+    server: Running
+    administrator: Administrator | None
+
+
+@dataclass(slots=True)
+class _Listeners:
+    """The bound sockets, by use. What the operator switched off is empty."""
+
+    plain: list[socket.socket]
+    secure: list[socket.socket]
+    metrics: list[socket.socket]
+
+    def all(self) -> list[socket.socket]:
+        return [*self.plain, *self.secure, *self.metrics]
+
+
+def run(config: Config, ready: Callable[[Started], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. ``ready`` is called once, when requests are answered (with more
+    than one worker: in the first worker's process).
+
+    Raises DataInUse, CannotListen, SealError, StoreError, SeedError, OSError: whatever keeps it from starting.
+    """
+    logs.set_up(config.log_level, config.log_format)
+    prepare_data(config)
+    lock = lock_data(config.data)
+    try:
+        withdraw(config.data)
+        listeners = _bind_all(config)
+        try:
+            _run(config, listeners, ready)
+        finally:
+            for listener in listeners.all():
+                listener.close()
+    finally:
+        withdraw(config.data)
+        lock.release()
+
+
+def _run(config: Config, listeners: _Listeners, ready: Callable[[Started], None]) -> None:
+    opened: Opened | None = open_data(config)
+    assert opened is not None
+    try:
+        administrator = first_start(opened)
+        tls = _tls(config) if listeners.secure else None
+    except BaseException:
+        opened.close()
+        raise
+    server = Running(
+        pid=os.getpid(),
+        host=config.host,
+        port=_port(listeners.plain),
+        tls_port=_port(listeners.secure),
+        metrics_port=_port(listeners.metrics),
+        region=config.region,
+        dev=config.dev,
+        version=__version__,
+    )
+    if config.workers > 1:
+        # A store belongs to the process that opened it, and no thread may live at a fork.
+        opened.close()
+        opened = None
+
+    def on_ready() -> None:
+        # A worker that takes a dead one's place has nothing to tell.
+        if running(config.data) is None:
+            announce(config.data, server)
+            ready(Started(server, administrator))
+
+    def run_worker(number: int, _: Sequence[socket.socket]) -> None:
+        _run_worker(config, number, listeners, tls, opened, on_ready if number == 0 else None)
+
+    supervise(
+        config.workers,
+        run_worker,
+        listeners.all(),
+        grace=config.drain_seconds,
+        on_death=lambda *_: _settle(config),
+    )
+
+
+def _run_worker(
+    config: Config,
+    number: int,
+    listeners: _Listeners,
+    tls: ssl.SSLContext | None,
+    opened: Opened | None,
+    on_ready: Callable[[], None] | None,
+) -> None:
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        worker = open_worker(config, number, loop, opened)
+        try:
+            loop.run_until_complete(_serve(config, worker, listeners, tls, on_ready))
+        finally:
+            worker.close()
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+async def _serve(
+    config: Config,
+    worker: Worker,
+    listeners: _Listeners,
+    tls: ssl.SSLContext | None,
+    on_ready: Callable[[], None] | None,
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def told() -> None:
+        if stop.is_set():
+            # Told twice: whoever asks does not want to wait for clients any longer. What was acknowledged is safe.
+            os._exit(1)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, told)
+    if config.workers == 1:
+        loop.add_signal_handler(signal.SIGINT, told)
+    worker.jobs.start()
+    counters = Counters()
+
+    def ready() -> None:
+        # What is here now stays: out of the collector's sight.
+        gc.freeze()
+        gc.enable()
+        if on_ready is not None:
+            on_ready()
+
+    clean = await serve(
+        Front(worker.gate, Health(loop, worker.opened.store, worker.journal)),
+        listeners.plain,
+        listeners.secure,
+        stop=stop,
+        tls=tls,
+        limits=Limits(connections=config.max_connections),
+        counters=counters,
+        grace=config.drain_seconds,
+        ready=ready,
+    )
+    if not clean:
+        log.warning("Requests that had not ended after %g s were cut.", config.drain_seconds)
+
+
+def _bind_all(config: Config) -> _Listeners:
+    listeners = _Listeners([], [], [])
+    try:
+        for name, port, sockets in (
+            ("port", config.port, listeners.plain),
+            ("tls-port", config.tls_port, listeners.secure),
+            ("metrics-port", config.metrics_port, listeners.metrics),
+        ):
+            if port is not None:
+                sockets.append(_bind(config.host, port, name))
+    except BaseException:
+        for listener in listeners.all():
+            listener.close()
+        raise
+    return listeners
+
+
+def _bind(host: str, port: int, name: str) -> socket.socket:
+    try:
+        return bind(host, port)
+    except socket.gaierror:
+        raise CannotListen(f"the host {host} has no address") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CannotListen(
+                f"port {port} of {host} is in use; choose another by --{name} (0: any free one)"
+            ) from None
+        raise CannotListen(f"port {port} of {host} cannot be had: {error.strerror}") from None
+
+
+def _port(listeners: Sequence[socket.socket]) -> int | None:
+    return int(listeners[0].getsockname()[1]) if listeners else None
+
+
+def _tls(config: Config) -> ssl.SSLContext:
+    if config.tls_cert is not None and config.tls_key is not None:
+        certificate, key = config.tls_cert, config.tls_key
+    else:
+        certificate, key = own_certificate(config.data / "tls", config.tls_names)
+    return server_context(certificate, key)
+
+
+def _settle(config: Config) -> None:
+    """Put right what a worker that died may have left: a commit under way that caches still wait for."""
+    try:
+        store = open_store(config.database_url, migrations=MIGRATIONS)
+        try:
+            store.bump_all()
+        finally:
+            store.close()
+    except StoreError as error:
+        # The next worker needs the database too, and opening it makes the caches start afresh as well.
+        log.error("After a worker's death the store could not be opened: %s", error)
