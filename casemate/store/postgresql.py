@@ -103,6 +103,10 @@ class PgTx:
         self.stamp = generations.stamp()
         self.wrote = False
 
+    def end(self) -> None:
+        """A function that keeps its transaction for later is refused."""
+        self.failure = StoreError("the transaction is over")
+
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         self._execute(sql, params)
         return self._cursor.fetchone() if self._cursor.description else None
@@ -192,7 +196,7 @@ class PostgresStore:
     """See casemate.store.database.Store. Opening waits for the server as long as patience allows."""
 
     def __init__(self, url: str, migrations: Sequence[Migrations], patience: float) -> None:
-        self._conninfo, self._name = _settings(url)
+        self._conninfo, self._name = _settings(url, patience)
         self._patience = patience
         self._closed = False
         self.generations = LocalGenerations()
@@ -299,6 +303,7 @@ class PostgresStore:
                 raise tx.failure from None
             raise
         finally:
+            tx.end()
             self._give_back(conn, tx)
 
     def _borrow(self, deadline: float) -> Connection:
@@ -414,6 +419,7 @@ class PostgresStore:
             if isinstance(tx.failure, _Again):
                 raise tx.failure from None
             raise
+        tx.end()
         if not tx.bumps:
             self._commit(conn, script, item, result)
             return result
@@ -504,7 +510,7 @@ _BUMP = literal.SQL(
 )
 
 
-def _settings(url: str) -> tuple[str, str]:
+def _settings(url: str, patience: float) -> tuple[str, str]:
     """The connection string with our defaults, and a name for messages, which holds no password."""
     try:
         given = conninfo_to_dict(url)
@@ -513,7 +519,7 @@ def _settings(url: str) -> tuple[str, str]:
         raise StoreError("the postgresql:// URL is malformed") from None
     settings: dict[str, Any] = {
         "application_name": "casemate",
-        "connect_timeout": "3",
+        "connect_timeout": str(max(2, min(int(patience), 5))),
         "keepalives_idle": "10",
         "keepalives_interval": "5",
         "keepalives_count": "2",

@@ -34,7 +34,6 @@ _log = logging.getLogger(__name__)
 _GROUP = 512  # functions in one commit at most
 _WRITER_CACHE_KIB = 8192
 _READER_CACHE_KIB = 1024
-_IDLE = -2  # in a reader's stamp: no read is under way
 _UNIQUE = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY, apsw.SQLITE_CONSTRAINT_ROWID)
 
 
@@ -46,11 +45,17 @@ def _translated(error: Exception) -> StoreError:
         return (Conflict if unique else Invalid)(str(error))
     if isinstance(error, apsw.ReadOnlyError):
         return ReadOnly(str(error))
+    if isinstance(error, (apsw.NotADBError, apsw.CorruptError)):
+        return StoreError(str(error))
     if isinstance(
         error, (apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError, apsw.CantOpenError)
     ):
         return Unavailable(str(error))
     return Invalid(str(error))
+
+
+def _over() -> StoreError:
+    return StoreError("the transaction is over")
 
 
 def _each_its_own(error: BaseException) -> BaseException:
@@ -69,7 +74,8 @@ class SqliteTx:
         self._execute = conn.cursor().execute
         self._generations = generations
         self.bumps: set[str] | None = None
-        self.failure: BaseException | None = None
+        # Between transactions too: a function that keeps its transaction for later is refused.
+        self.failure: BaseException | None = _over()
         self.stamp = -1
         self.changes = 0
 
@@ -215,10 +221,11 @@ class SqliteStore:
             tx = self._reader()
         if self._closed:
             raise StoreError("the store is closed")
-        if tx.stamp != _IDLE:
+        if tx.failure is None:
             raise StoreError("a read inside a read of the same thread")
         # Before the snapshot: a commit in between makes it stale, never the other way round.
         tx.stamp = self.generations.stamp()
+        tx.failure = None
         try:
             tx.command("BEGIN")
             try:
@@ -231,8 +238,7 @@ class SqliteStore:
         except apsw.Error as error:
             raise _translated(error) from error
         finally:
-            tx.stamp = _IDLE
-            tx.failure = None
+            tx.failure = _over()
 
     def _reader(self) -> SqliteTx:
         try:
@@ -242,7 +248,6 @@ class SqliteStore:
         with self._lock:
             self._readers.add(conn)
         tx = self._local.tx = SqliteTx(conn, self.generations)
-        tx.stamp = _IDLE
         return tx
 
     # Writing, in the store's thread.
@@ -281,7 +286,6 @@ class SqliteStore:
             last = item is None
             if group:
                 self._write_group(group)
-        self._writer.close()
 
     def _write_group(self, group: list[_Write]) -> None:
         outcomes: list[tuple[Any, BaseException | None]] = []
@@ -291,6 +295,7 @@ class SqliteStore:
             if self._writer.in_transaction:
                 self._tx.command("ROLLBACK")
             outcomes = [(None, _each_its_own(failure)) for _ in group]
+        self._tx.failure = _over()
         for (_, done), (result, error) in zip(group, outcomes, strict=True):
             try:
                 done(result, error)
@@ -383,6 +388,8 @@ class SqliteStore:
             # One that a thread reads with at this moment is closed when that thread drops it.
             with suppress(apsw.ThreadingViolationError, apsw.BusyError):
                 conn.close()
+        # Last: it may write, so it can empty the log and delete it.
+        self._writer.close()
         self.generations.close()
 
     def _forked(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,24 +93,47 @@ def running(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
                 pipe.close()
 
 
-# Writes under load until it is killed; each name it prints was acknowledged.
-WRITER = """
-import threading
-with opened(sys.argv[1]) as store:
-    start = int(sys.argv[2])
-    lock = threading.Lock()
-    print("ready", flush=True)
+# For every line it reads, a forked process opens the store and writes, in four threads, until it is killed. Each
+# name it prints was acknowledged; "dead" comes after the last.
+WRITERS = """
+import ctypes, os, signal, threading
+import psycopg  # once, not in every fork
+for start in sys.stdin:
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+        print("dead", flush=True)
+        continue
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: whatever becomes of the test
+    store = open_store(sys.argv[1], migrations=[TABLES])
+    print(os.getpid(), flush=True)
     def work(thread):
-        for i in range(100_000):
-            name = f"{start:03}-{thread}-{i:06}"
+        for i in range(1_000_000):
+            name = f"{start.strip()}-{thread}-{i:06}"
             store.write(lambda tx: (put(tx, name), tx.bump("d")))
-            with lock:
-                sys.stdout.write(name + "\\n")
-                sys.stdout.flush()
-    threads = [threading.Thread(target=work, args=(t,), daemon=True) for t in range(4)]
-    [t.start() for t in threads]
-    [t.join() for t in threads]
+            # One line, one write to the pipe: a kill leaves no part of a line.
+            os.write(1, f"{name}\\n".encode())
+    for thread in range(4):
+        threading.Thread(target=work, args=(thread,)).start()
+    threading.Event().wait()
 """
+
+
+def killed_in_the_middle(url: str, rounds: int, writes: Callable[[int], int]) -> set[str]:
+    """Let a process write and kill it, again and again, each after ``writes(round)`` acknowledgements; all names
+    that were acknowledged."""
+    acked: set[str] = set()
+    with running(WRITERS, url) as process:
+        for i in range(rounds):
+            say(process, f"{i:03}")
+            pid = int(hear(process))
+            for _ in range(writes(i)):
+                acked.add(hear(process))
+            os.kill(pid, signal.SIGKILL)
+            # What it had acknowledged before it died may still be in the pipe.
+            while (line := hear(process)) != "dead":
+                acked.add(line)
+    return acked
 
 
 class HandClock:

@@ -302,6 +302,16 @@ def test_a_write_inside_a_write_and_a_read_inside_a_read_are_refused(store: Stor
     assert stored(store) == []
 
 
+def test_a_transaction_kept_for_later_is_refused(store: Store) -> None:
+    kept: list[Tx] = [store.write(lambda tx: tx), store.read(lambda tx: tx)]
+    for tx in kept:
+        with pytest.raises(StoreError, match="the transaction is over"):
+            put(tx, "a")
+        with pytest.raises(StoreError, match="the transaction is over"):
+            tx.one("SELECT 1")
+    assert stored(store) == []
+
+
 def test_a_closed_store_refuses(database: str) -> None:
     with opened(database) as store:
         store.write(lambda tx: put(tx, "a"))

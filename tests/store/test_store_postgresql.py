@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from postgres_proxy import Proxy, proxied
 from postgres_support import PostgresServer, own_server
-from store_support import WRITER, hear, names, opened, put, running, stored
+from store_support import WRITERS, hear, killed_in_the_middle, names, opened, put, running, say, stored
 
 from casemate.store.database import Conflict, OutcomeUnknown, Store, StoreError, Tx, Unavailable, open_store
 
@@ -243,14 +243,25 @@ def test_a_server_that_hangs_is_unavailable_when_patience_is_over() -> None:
     with own_server() as server, opened(server.new_database(), patience=1.0) as store:
         store.write(lambda tx: put(tx, "a"))
         stored(store)
+        outcomes: list[BaseException] = []
+
+        def work(use: Callable[[], object]) -> None:
+            try:
+                use()
+            except StoreError as error:
+                outcomes.append(error)
+
+        uses = (lambda: store.write(lambda tx: put(tx, "b")), lambda: stored(store))
+        threads = [threading.Thread(target=work, args=(use,)) for use in uses]
         server.pause()
         try:
-            with pytest.raises(Unavailable):
-                store.write(lambda tx: put(tx, "b"))
-            with pytest.raises(Unavailable):
-                stored(store)
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
         finally:
             server.resume()
+        assert [isinstance(each, Unavailable) for each in outcomes] == [True, True]
         eventually(lambda: _answers(store))
 
 
@@ -265,30 +276,23 @@ def test_an_immediate_stop_loses_no_acknowledged_write() -> None:
     acked: list[str] = []
     with own_server() as server:
         url = server.new_database()
-        for i in range(3):
-            with running(WRITER, url, str(i)) as process:
-                assert hear(process) == "ready"
+        with running(WRITERS, url) as process:
+            say(process, "000")
+            pid = int(hear(process))
+            for _ in range(3):
                 acked += [hear(process) for _ in range(100)]
                 server.stop("immediate")
                 server.start()
-                # The writer itself finds the server again, and goes on where it was.
-                acked += [hear(process) for _ in range(100)]
+            # The writer itself finds the server again each time, and goes on where it was.
+            acked += [hear(process) for _ in range(100)]
+            os.kill(pid, signal.SIGKILL)
         with opened(url) as store:
             assert set(acked) <= set(stored(store))
 
 
 def test_kill_9_of_the_client_loses_no_acknowledged_write(postgres_url: str) -> None:
-    acked: set[str] = set()
-    with opened(postgres_url):
-        pass
-    for i in range(20):
-        with running(WRITER, postgres_url, str(i)) as process:
-            assert hear(process) == "ready"
-            for _ in range(3 + 2 * i):
-                acked.add(hear(process))
-            os.kill(process.pid, signal.SIGKILL)
-            assert process.stdout is not None
-            acked.update(line for line in process.stdout.read().split("\n")[:-1] if line)
+    acked = killed_in_the_middle(postgres_url, 20, lambda i: 3 + 2 * i)
+    assert len(acked) > 400
     with opened(postgres_url) as store:
         assert acked <= set(stored(store))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
 import threading
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import apsw
 import pytest
-from store_support import WRITER, hear, opened, put, running, say, stored
+from store_support import hear, killed_in_the_middle, opened, put, running, say, stored
 
 from casemate.store.database import Conflict, Invalid, StoreError, Tx, Unavailable
 from casemate.store.sqlite import SqliteStore
@@ -180,6 +179,14 @@ def test_a_reader_does_not_hold_up_a_checkpoint(url: str, tmp_path: Path) -> Non
         other.close()
 
 
+def test_closing_leaves_one_file(url: str, tmp_path: Path) -> None:
+    with opened(url) as store:
+        store.write(lambda tx: put(tx, "a"))
+        stored(store)
+    left = {path.name for path in (tmp_path / "data").iterdir()}
+    assert left == {"casemate.db", "casemate.db-start", "generations"}, "the log went into the database"
+
+
 # Backup.
 
 
@@ -331,16 +338,7 @@ def test_a_file_that_is_not_generations_is_refused(url: str, tmp_path: Path, con
 
 
 def test_kill_9_loses_no_acknowledged_write(url: str) -> None:
-    acked: set[str] = set()
-    for i in range(20):
-        with running(WRITER, url, str(i)) as process:
-            assert hear(process) == "ready"
-            for _ in range(3 + 7 * i):
-                acked.add(hear(process))
-            os.kill(process.pid, signal.SIGKILL)
-            assert process.stdout is not None
-            # What it had acknowledged before it died may still be in the pipe; a torn last line was not heard.
-            acked.update(line for line in process.stdout.read().split("\n")[:-1] if line)
+    acked = killed_in_the_middle(url, 20, lambda i: 3 + 7 * i)
     assert len(acked) > 1000
     with opened(url) as store:
         found = stored(store)
