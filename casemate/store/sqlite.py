@@ -398,7 +398,7 @@ class SqliteStore:
 
 
 class _Patience:
-    """SQLite's busy handler: looks again after 0.2 to 5 ms, until the time is over. (SQLite's own backs off
+    """SQLite's busy handler: looks again after 0.1 to 1 ms, until the time is over. (SQLite's own backs off
     to 100 ms, too long between workers that commit in milliseconds.)"""
 
     __slots__ = ("_since", "_span")
@@ -412,7 +412,7 @@ class _Patience:
             self._since = time.monotonic()
         elif time.monotonic() - self._since > self._span:
             return False
-        time.sleep(min(0.0002 * (tries + 1), 0.005))
+        time.sleep(min(0.0001 * (tries + 1), 0.001))
         return True
 
 
