@@ -6,6 +6,7 @@ import importlib
 import zlib
 from collections.abc import Mapping
 from functools import cache
+from threading import RLock
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -31,6 +32,10 @@ class ProtocolModule(Protocol):
     @staticmethod
     def error(name: str | None, failure: AwsError, request_id: str) -> Reply: ...
 
+
+# A service's operations share the compiled functions of their shapes; threads compile them one at a time. Errors'
+# shapes are compiled when they are first raised.
+_compiling = RLock()
 
 _MODULES = {
     "json": "json_protocol",
@@ -89,7 +94,6 @@ class OperationCodec:
         "_compressed",
         "_fast",
         "_model",
-        "_module",
         "_read",
         "_redact",
         "_redact_result",
@@ -127,7 +131,6 @@ class OperationCodec:
         self.event_stream_input = _event_stream(shape)
         self.event_stream_output = _event_stream(operation.output)
         self._model = operation
-        self._module = module
         self._read = module.compile_parse(operation)
         self._write = module.compile_reply(operation)
         self._check = checks(self.service).compile(shape) if shape is not None else None
@@ -180,7 +183,7 @@ class OperationCodec:
 
     def error(self, error: AwsError, request_id: str) -> Reply:
         """The answer that tells an error. It has no body where HTTP allows none (HEAD, 304)."""
-        reply = self._module.error(self.service, error, request_id)
+        reply = error_reply(self.service, self.protocol, error, request_id)
         if self._model.method == "HEAD" or reply.status == 304:
             return reply._replace(body=b"")
         return reply
@@ -199,9 +202,11 @@ def codec(service_name: str, operation: str, protocol: str) -> OperationCodec:
     """The codec of an operation. KeyError for an unknown service or operation, or a protocol it is not served in."""
     if protocol not in protocols(service_name):
         raise KeyError(protocol)
-    return OperationCodec(service(service_name).operation(operation), protocol)
+    with _compiling:
+        return OperationCodec(service(service_name).operation(operation), protocol)
 
 
 def error_reply(service_name: str | None, protocol: str, error: AwsError, request_id: str) -> Reply:
     """The answer that tells an error when the operation is not known."""
-    return protocol_module(protocol).error(service_name, error, request_id)
+    with _compiling:
+        return protocol_module(protocol).error(service_name, error, request_id)
