@@ -21,7 +21,6 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -40,6 +39,7 @@ from casemate.gate.identity import UNKNOWN, Directory
 from casemate.gate.operation import Api, Mode, Operation
 from casemate.gate.random_ids import new_uuid
 from casemate.gate.router import Route, Router, Unroutable
+from casemate.gate.tally import Tallies
 from casemate.gate.throttle import Throttle
 from casemate.store.cache import Miss
 from casemate.store.database import Store, Tx, Unavailable
@@ -104,10 +104,7 @@ class Gate:
         self.directory = directory
         self.parts = parts
         self.store = store
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        """Answered calls by (operation, error code or '')."""
-        self.seconds: dict[str, float] = {}
-        """Time from receipt to reply, summed up by operation."""
+        self.tallies = Tallies()
         self._cors = cors or Cors()
         self._in_loop = in_loop
         self._in_thread = in_thread
@@ -151,7 +148,7 @@ class Gate:
                 held.reply = wire.error_reply(None, "json", _unaudited(), new_uuid())
                 held.code = "ServiceUnavailable"
             held.exchange.reply(*held.reply)
-            self._count(held.name, held.code, now - held.started)
+            self.tallies.count(held.name, held.code, now - held.started)
 
     # --- what services call
 
@@ -322,10 +319,6 @@ class Gate:
             response=route.codec.redact_result(result) if result and not read_only else None,
             error=error,
         )
-
-    def _count(self, name: str, code: str, seconds: float) -> None:
-        self.outcomes[name, code] += 1
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
 def _error_reply(call: Call, refusal: BaseException | None, error: AwsError) -> Reply:

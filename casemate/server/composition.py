@@ -41,6 +41,9 @@ MIGRATIONS = (
 
 APIS = (kms_api.API, sts_api.API)
 
+DOMAINS = ("iam", "kms", "store.jobs")
+"""All domains of generations: of every cache there is."""
+
 
 @dataclass(slots=True)
 class Opened:

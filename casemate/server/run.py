@@ -25,11 +25,17 @@ from casemate.server.data_lock import lock_data
 from casemate.server.first_start import first_start, prepare_data
 from casemate.server.health import Front, Health
 from casemate.server.listeners import bind, serve
+from casemate.server.metrics import Published
+from casemate.server.metrics_endpoint import LIMITS as METRICS_LIMITS
+from casemate.server.metrics_endpoint import Metrics
 from casemate.server.server_file import Running, announce, running, withdraw
 from casemate.server.supervisor import supervise
 from casemate.server.tls import own_certificate, server_context
 from casemate.server.transport_limits import Counters, Limits
 from casemate.store.database import StoreError, open_store
+
+RUN_FOLDER = "run"
+"""In the data directory: what the workers of the running server tell each other."""
 
 log = logging.getLogger("casemate.server")
 
@@ -98,10 +104,12 @@ def _run(config: Config, listeners: _Listeners, ready: Callable[[Started], None]
         dev=config.dev,
         version=__version__,
     )
+    published = Published(config.data / RUN_FOLDER)
     if config.workers > 1:
         # A store belongs to the process that opened it, and no thread may live at a fork.
         opened.close()
         opened = None
+        published.begin()
 
     def on_ready() -> None:
         # A worker that takes a dead one's place has nothing to tell.
@@ -112,12 +120,16 @@ def _run(config: Config, listeners: _Listeners, ready: Callable[[Started], None]
     def run_worker(number: int, _: Sequence[socket.socket]) -> None:
         _run_worker(config, number, listeners, tls, opened, on_ready if number == 0 else None)
 
+    def on_death(number: int, _status: int) -> None:
+        _settle(config)
+        published.bury(number)
+
     supervise(
         config.workers,
         run_worker,
         listeners.all(),
         grace=config.drain_seconds,
-        on_death=lambda *_: _settle(config),
+        on_death=on_death,
     )
 
 
@@ -134,7 +146,7 @@ def _run_worker(
     try:
         worker = open_worker(config, number, loop, opened)
         try:
-            loop.run_until_complete(_serve(config, worker, listeners, tls, on_ready))
+            loop.run_until_complete(_serve(config, number, worker, listeners, tls, on_ready))
         finally:
             worker.close()
     finally:
@@ -144,6 +156,7 @@ def _run_worker(
 
 async def _serve(
     config: Config,
+    number: int,
     worker: Worker,
     listeners: _Listeners,
     tls: ssl.SSLContext | None,
@@ -171,17 +184,25 @@ async def _serve(
         if on_ready is not None:
             on_ready()
 
-    clean = await serve(
-        Front(worker.gate, Health(loop, worker.opened.store, worker.journal)),
-        listeners.plain,
-        listeners.secure,
-        stop=stop,
-        tls=tls,
-        limits=Limits(connections=config.max_connections),
-        counters=counters,
-        grace=config.drain_seconds,
-        ready=ready,
-    )
+    published = Published(config.data / RUN_FOLDER) if config.workers > 1 else None
+    metrics = Metrics(worker, number, counters, published, loop)
+    try:
+        clean, _ = await asyncio.gather(
+            serve(
+                Front(worker.gate, Health(loop, worker.opened.store, worker.journal)),
+                listeners.plain,
+                listeners.secure,
+                stop=stop,
+                tls=tls,
+                limits=Limits(connections=config.max_connections),
+                counters=counters,
+                grace=config.drain_seconds,
+                ready=ready,
+            ),
+            serve(metrics, listeners.metrics, stop=stop, limits=METRICS_LIMITS, grace=0.0),
+        )
+    finally:
+        metrics.close()
     if not clean:
         log.warning("Requests that had not ended after %g s were cut.", config.drain_seconds)
 
