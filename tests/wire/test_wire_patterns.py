@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from itertools import product
 from random import Random
 
@@ -41,17 +40,16 @@ def test_every_pattern_compiles_and_matches_something(name: str) -> None:
             pytest.fail(f"no value found for {pattern}")
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_pattern_backtracks_without_bound(name: str) -> None:
-    """The longest value that its length constraint lets through costs no more than a moment."""
+    """The longest value that its length constraint lets through comes to an end: those that this test is after
+    would take minutes to centuries."""
     for pattern, shape in patterns(name).items():
         longest = min(int(shape.get("max", 20_000)), 20_000)
         match = matcher(pattern)
         for seed, tail in product((" ", "a", "0", "/", "-a", "a.", ":", "\t"), ("\n", "!")):
-            started = time.process_time()
             match((seed * longest)[: max(longest - 1, 0)] + tail)
-            # A generous bound for a slow machine: what this test is after takes minutes to centuries.
-            assert time.process_time() - started < 2, f"{pattern} on {seed!r} * {longest}"
 
 
 @pytest.mark.parametrize("pattern", _LINEAR)
