@@ -97,6 +97,15 @@ class PostgresServer:
         with psycopg.connect(self.url("postgres"), autocommit=True) as conn:
             conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
+    @contextmanager
+    def schema(self) -> Iterator[str]:
+        """The URL of an empty schema in a shared database: as good as a database of its own, 50 ms sooner."""
+        name = f"t{uuid.uuid4().hex}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as conn:
+            conn.execute(f"CREATE SCHEMA {name}".encode())
+            yield f"{self.url('postgres')}&options=-csearch_path%3D{name}"
+            conn.execute(f"DROP SCHEMA {name} CASCADE".encode())
+
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
             [str(self._bin / program), *arguments],
@@ -162,12 +171,14 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database: a test that asks for it runs on both kinds."""
     if request.param == "sqlite":
-        return f"sqlite://{tmp_path}/data/casemate.db"
-    url: str = request.getfixturevalue("postgres_url")
-    return url
+        yield f"sqlite://{tmp_path}/data/casemate.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.schema() as url:
+        yield url
 
 
 @contextmanager
