@@ -3,6 +3,7 @@ context keys or values", "Multivalued context keys", and "IAM policy elements: V
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,16 +12,16 @@ from policy_support import ALICE, BUCKET, HOME, SESSION, allow, ask, deny, ident
 from casemate.engine.policy import PolicyError, Value
 
 
-def holds(operator: str, values: Any, request: Value, key: str = "x:k", **more: Any) -> bool:
+def holds(operator: str, values: Any, request: Value, more: Mapping[str, Value] | None = None) -> bool:
     """Whether ``{operator: {key: values}}`` holds, shown by an Allow, then by a Deny that must say the
     same."""
-    block = {operator: {key: values}}
-    keys = {} if request is None else {key.lower(): request}
-    keys.update(more)
+    block = {operator: {"x:K": values}}
+    more = more or {}
+    keys = {**more} if request is None else {**more, "x:k": request}
     allowed = ask(ALICE, allows=identity(allow(Condition=block)), keys=keys).allowed
     refused = ask(ALICE, allows=identity(allow(), deny(Condition=block)), keys=keys).explicit
     assert allowed is refused, "a condition holds or not, whatever the effect"
-    known = ask(ALICE, allows=identity(allow(Condition=block)), keys=more, known={key.lower(): request})
+    known = ask(ALICE, allows=identity(allow(Condition=block)), keys=more, known={"x:k": request})
     assert known.allowed is allowed, "a key that is known beforehand is worth the same"
     return allowed
 
@@ -252,9 +253,9 @@ def test_a_value_in_a_variables_place_is_no_pattern() -> None:
     ],
 )
 def test_variables_in_values(values: Any, request_value: str, more: dict[str, Value], expected: bool) -> None:
-    assert holds("StringEquals", values, request_value, **more) is expected
+    assert holds("StringEquals", values, request_value, more) is expected
     if not isinstance(values, list) and "missing" not in values:
-        assert holds("StringLike", values, request_value, **more) is expected
+        assert holds("StringLike", values, request_value, more) is expected
 
 
 def test_escapes_and_wildcards_side_by_side() -> None:
@@ -307,7 +308,7 @@ def test_variables_do_not_work_in_numbers_dates_and_addresses() -> None:
     for operator in ("NumericEquals", "DateEquals", "IpAddress", "BinaryEquals", "Null"):
         with pytest.raises(PolicyError):
             identity(allow(Condition={operator: {"x:k": "${x:v}"}}))
-    assert holds("Bool", "${x:v}", "true", **{"x:v": "true"})
+    assert holds("Bool", "${x:v}", "true", {"x:v": "true"})
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ from casemate.engine.policy import (
     principal_keys,
 )
 
+NO_KEYS: dict[str, Value] = {}
+
 
 @pytest.mark.parametrize(
     ("principal", "arn", "kind", "userid", "username"),
@@ -80,7 +82,7 @@ def test_an_explanation_names_every_statement_and_what_was_in_its_way() -> None:
         allow("s3:Get*"),
     )
     question = Question(ALICE, Attached(allows), "s3:GetObject", "arn:aws:s3:::b/x", HOME, bucket)
-    found = [(each.statement.policy, each.statement.sid, each.why) for each in explain(question, {}.get)]
+    found = [(each.statement.policy, each.statement.sid, each.why) for each in explain(question, NO_KEYS.get)]
     assert found == [
         ("bucket", "Partner", "the principal is not meant"),
         ("bucket", "NoPartner", "the principal is not meant"),
@@ -92,13 +94,13 @@ def test_an_explanation_names_every_statement_and_what_was_in_its_way() -> None:
     ineffective = allow("kms:*", Principal="*")
     del ineffective["Resource"]
     shut = Question(ALICE, Attached(), "kms:Encrypt", "*", HOME, policy("key", ineffective), guarded=True)
-    assert [each.why for each in explain(shut, {}.get)] == ["the statement has no Resource"]
+    assert [each.why for each in explain(shut, NO_KEYS.get)] == ["the statement has no Resource"]
 
 
 def test_what_no_request_can_change_is_constant() -> None:
     conditional = {"Bool": {"aws:SecureTransport": "true"}}
     shut = Question(ALICE, Attached(), "s3:GetObject", "*", HOME)
-    assert prepare(shut).constant == decide(shut, {}.get)
+    assert prepare(shut).constant == decide(shut, NO_KEYS.get)
     opened = Question(ALICE, Attached(identity(allow())), "s3:GetObject", "*", HOME)
     constant = prepare(opened).constant
     assert constant is not None

@@ -39,8 +39,8 @@ _S3_REGIONAL: Final = ("accesspoint", "job/", "storage-lens", "async-request/", 
 
 
 def fails_legacy_parsing(resources: list[str]) -> bool:
-    """IAM's first, cruder look: an ARN of a known partition without service, or cut short after an empty part.
-    What is less of an ARN than that gets a better text from check_resources."""
+    """IAM's first, cruder look: an ARN of a known partition without service, or cut short after an empty
+    part. What is less of an ARN than that gets a better text from check_resources."""
     for resource in resources:
         parts = resource.split(":")
         if parts[0] != "arn" or parts[1:2] == [] or parts[1] not in _PARTITIONS:

@@ -12,10 +12,9 @@ from typing import Final, NamedTuple
 
 from casemate.engine.policy import operators
 from casemate.engine.policy.operators import Hit
-from casemate.engine.policy.variables import Lookup, Template, Value, literal, needs, resolve, template
+from casemate.engine.policy.variables import Lookup, Template, literal, needs, resolve, template
 
 Check = Callable[[Lookup], bool]
-Test = Callable[[Value], bool]
 
 
 class BadOperator(ValueError):
@@ -116,24 +115,28 @@ def compile_condition(
     wildcards = operator.family in _WITH_WILDCARDS
     templates = [template(value, wildcards=wildcards, variables=templated) for value in values]
     asked = frozenset().union(*map(needs, templates)) if templated else frozenset()
+    if asked:
+        bind = _binder(operator, lowered, templates, allow)
+        return Condition(
+            name, lowered, values, asked | {lowered}, lambda lookup: bind(lookup)(lookup), asked, bind
+        )
     if operator.family == "null":
         check = _null_check(lowered, values)
-    elif not asked:
-        check = _fused(operator, lowered, templates, values)
     else:
-
-        def bind(lookup: Lookup) -> Check:
-            resolved = [resolve(parts, lookup) for parts in templates]
-            if operator.negated and allow and None in resolved:
-                return _never
-            usable = [tokens for tokens in resolved if tokens is not None]
-            return _fused(operator, lowered, usable, None)
-
-        def check(lookup: Lookup) -> bool:
-            return bind(lookup)(lookup)
-
-        return Condition(name, lowered, values, asked | {lowered}, check, asked, bind)
+        check = _fused(operator, lowered, templates, values)
     return Condition(name, lowered, values, frozenset((lowered,)), check)
+
+
+def _binder(
+    operator: Operator, key: str, templates: Sequence[Template], allow: bool
+) -> Callable[[Lookup], Check]:
+    def bind(lookup: Lookup) -> Check:
+        resolved = [resolve(parts, lookup) for parts in templates]
+        if operator.negated and allow and None in resolved:
+            return _never
+        return _fused(operator, key, [tokens for tokens in resolved if tokens is not None], None)
+
+    return bind
 
 
 def _never(_lookup: Lookup) -> bool:
@@ -167,12 +170,13 @@ def _fused(
     plain = operator.family == "string" and not operator.negated and not operator.quantifier
     if plain and not operator.if_exists and len(templates) == 1:
         return _equals(key, literal(templates[0]))  # type: ignore[arg-type]
-    test = _quantified(operator, hit)
-
-    def check(lookup: Lookup) -> bool:
-        return test(lookup(key))
-
-    return check
+    if operator.quantifier == "ForAllValues":
+        return _for_all(key, hit, operator.negated)
+    if operator.quantifier == "ForAnyValue":
+        return _for_any(key, hit, operator.negated, operator.if_exists)
+    if operator.negated:
+        return _for_none(key, hit)
+    return _for_one(key, hit, operator.if_exists)
 
 
 def _equals(key: str, wanted: str) -> Check:
@@ -210,57 +214,51 @@ def _hit(family: str, templates: Sequence[Template], values: tuple[str, ...] | N
         raise BadValue(str(error)) from None
 
 
-def _quantified(operator: Operator, hit: Hit) -> Test:
-    """What the quantifier and IfExists make of it.
-
-    Without a quantifier a key with several values is met when any of them is, and its negation when none is.
-    A request that lacks the key (or has an empty list of values) fails a positive test and passes a negated
-    one; it passes ForAllValues and fails ForAnyValue in both forms. For a quantifier an empty string is an
-    empty list.
-    """
-    negated, absent = operator.negated, operator.if_exists
-    if operator.quantifier == "ForAllValues":
-        return _for_all(hit, negated)
-    if operator.quantifier == "ForAnyValue":
-        return _for_any(hit, negated, absent)
-    return _unquantified(hit, negated, negated or absent)
+# What quantifiers and IfExists make of it. Without a quantifier a key with several values is met when any of
+# them is, and its negation when none is. A request that lacks the key (or has an empty list of values) fails
+# a positive test and passes a negated one; it passes ForAllValues and fails ForAnyValue in both forms. For a
+# quantifier an empty string is an empty list.
 
 
-def _unquantified(hit: Hit, negated: bool, absent: bool) -> Test:
-    if negated:
-
-        def test(value: Value) -> bool:
-            if isinstance(value, str):
-                return not hit(value)
-            return not value or not any(map(hit, value))
-
-        return test
-
-    def positive(value: Value) -> bool:
+def _for_one(key: str, hit: Hit, absent: bool) -> Check:
+    def check(lookup: Lookup) -> bool:
+        value = lookup(key)
         if isinstance(value, str):
             return hit(value)
         return any(map(hit, value)) if value else absent
 
-    return positive
+    return check
 
 
-def _for_all(hit: Hit, negated: bool) -> Test:
-    def test(value: Value) -> bool:
+def _for_none(key: str, hit: Hit) -> Check:
+    def check(lookup: Lookup) -> bool:
+        value = lookup(key)
+        if isinstance(value, str):
+            return not hit(value)
+        return not value or not any(map(hit, value))
+
+    return check
+
+
+def _for_all(key: str, hit: Hit, negated: bool) -> Check:
+    def check(lookup: Lookup) -> bool:
+        value = lookup(key)
         if not value:
             return True
         if isinstance(value, str):
             return hit(value) is not negated
         return all(hit(each) is not negated for each in value)
 
-    return test
+    return check
 
 
-def _for_any(hit: Hit, negated: bool, absent: bool) -> Test:
-    def test(value: Value) -> bool:
+def _for_any(key: str, hit: Hit, negated: bool, absent: bool) -> Check:
+    def check(lookup: Lookup) -> bool:
+        value = lookup(key)
         if not value:
             return absent
         if isinstance(value, str):
             return hit(value) is not negated
         return any(hit(each) is not negated for each in value)
 
-    return test
+    return check

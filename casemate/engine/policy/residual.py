@@ -7,7 +7,7 @@ conditions that certainly hold. What remains asks for the request's own conditio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from casemate.engine.policy import decision as words
@@ -40,43 +40,103 @@ class _Gate(NamedTuple):
 
 
 _Way = tuple[tuple[_Gate, ...], Decision]
+Decide = Callable[[Lookup], Decision]
 
 
 class Residual:
-    """constant: the decision, if no key of the request can change it."""
+    """constant: the decision, if no key of the request can change it. decide: the decision for a request with
+    these keys; a function rather than a method, made to measure, as every request goes through it."""
 
-    __slots__ = ("_denies", "_hopeless", "_limits", "_ways", "constant")
+    __slots__ = ("constant", "decide")
 
-    def __init__(
-        self, denies: tuple[_Alternative, ...], limits: tuple[_Gate, ...], ways: Sequence[_Way]
-    ) -> None:
-        self._denies: Final = denies
-        self._limits: Final = limits
-        certain = [way for way in ways if not way[0]]
-        # Of ways that are shut from the start only the refusal is kept.
-        shut = [gates[0] for gates, _ in ways if gates and not gates[0].alternatives]
-        best = max(shut, key=_rank, default=None)
-        self._hopeless: Final = (-1, _NOTHING_ALLOWS) if best is None else (best.rank, best.refusal)
-        self._ways: Final = tuple(
-            certain[:1] or [(gates, decision) for gates, decision in ways if gates[0].alternatives]
-        )
-        self.constant: Final = self._constant()
+    def __init__(self, constant: Decision | None, decide: Decide) -> None:
+        self.constant: Final = constant
+        self.decide: Final = decide
 
-    def decide(self, lookup: Lookup) -> Decision:
-        """The decision for a request with these keys."""
-        if self.constant is not None:
-            return self.constant
-        for checks, decision in self._denies:
+
+#: Refuses where a residual has no way at all. prepare always makes one.
+_NOTHING_ALLOWS: Final = Decision(False, False, words.IDENTITY)
+
+
+def _rank(gate: _Gate) -> int:
+    return gate.rank
+
+
+def _residual(denies: tuple[_Alternative, ...], limits: tuple[_Gate, ...], ways: list[_Way]) -> Residual:
+    """The Deny statements that may apply, the organisation's gates that are not open, and the ways to an
+    Allow."""
+    certain = [way for way in ways if not way[0]]
+    # Of ways that are shut from the start only the refusal is kept.
+    shut = [gates[0] for gates, _ in ways if gates and not gates[0].alternatives]
+    best = max(shut, key=_rank, default=None)
+    hopeless = (-1, _NOTHING_ALLOWS) if best is None else (best.rank, best.refusal)
+    left = tuple(certain[:1] or [(gates, decision) for gates, decision in ways if gates[0].alternatives])
+    constant = _constant(denies, limits, left, hopeless[1])
+    if constant is not None:
+        return Residual(constant, _always(constant))
+    if not denies and not limits and len(left) == 1:
+        ((gates, decision),) = left
+        if len(gates) == 1 and len(gates[0].alternatives) == 1 and len(gates[0].alternatives[0][0]) == 1:
+            ((checks, chosen),) = gates[0].alternatives
+            rank, refusal = hopeless
+            return Residual(
+                None,
+                _hanging_on_one(
+                    checks[0],
+                    chosen if gates[0].decides else decision,
+                    gates[0].refusal if gates[0].rank > rank else refusal,
+                ),
+            )
+    return Residual(None, _hanging_on_many(denies, limits, left, hopeless))
+
+
+def _constant(
+    denies: tuple[_Alternative, ...], limits: tuple[_Gate, ...], ways: tuple[_Way, ...], refusal: Decision
+) -> Decision | None:
+    if denies:
+        checks, decision = denies[0]
+        return None if checks else decision
+    if limits:
+        # Open gates are not kept, so that this one is shut or hangs on the request.
+        return None if limits[0].alternatives else limits[0].refusal
+    if not ways:
+        return refusal
+    gates, decision = ways[0]
+    return None if gates else decision
+
+
+def _always(decision: Decision) -> Decide:
+    def decide(_lookup: Lookup) -> Decision:
+        return decision
+
+    return decide
+
+
+def _hanging_on_one(check: Check, allowed: Decision, refused: Decision) -> Decide:
+    def decide(lookup: Lookup) -> Decision:
+        return allowed if check(lookup) else refused
+
+    return decide
+
+
+def _hanging_on_many(
+    denies: tuple[_Alternative, ...],
+    limits: tuple[_Gate, ...],
+    ways: tuple[_Way, ...],
+    hopeless: tuple[int, Decision],
+) -> Decide:
+    def decide(lookup: Lookup) -> Decision:
+        for checks, decision in denies:
             for check in checks:
                 if not check(lookup):
                     break
             else:
                 return decision
-        for alternatives, _, refusal, _ in self._limits:
-            if _open(alternatives, lookup) is None:
+        for alternatives, _, refusal, _ in limits:
+            if not any(all(check(lookup) for check in checks) for checks, _ in alternatives):
                 return refusal
-        furthest, refusal = self._hopeless
-        for gates, decision in self._ways:
+        furthest, refusal = hopeless
+        for gates, decision in ways:
             for alternatives, rank, otherwise, decides in gates:
                 for checks, chosen in alternatives:
                     for check in checks:
@@ -94,32 +154,7 @@ class Residual:
                 return decision
         return refusal
 
-    def _constant(self) -> Decision | None:
-        if self._denies:
-            checks, decision = self._denies[0]
-            return None if checks else decision
-        if self._limits:
-            # Open gates are not kept, so that this one is shut or hangs on the request.
-            return self._limits[0].refusal if not self._limits[0].alternatives else None
-        if not self._ways:
-            return self._hopeless[1]
-        gates, decision = self._ways[0]
-        return None if gates else decision
-
-
-#: Refuses where a residual has no way at all. prepare always makes one.
-_NOTHING_ALLOWS: Final = Decision(False, False, words.IDENTITY)
-
-
-def _rank(gate: _Gate) -> int:
-    return gate.rank
-
-
-def _open(alternatives: Iterable[_Alternative], lookup: Lookup) -> Decision | None:
-    for checks, decision in alternatives:
-        if all(check(lookup) for check in checks):
-            return decision
-    return None
+    return decide
 
 
 class _Preparation:
@@ -243,7 +278,7 @@ def prepare(question: Question) -> Residual:
         refusal = Decision(False, False, words.SESSION)
         gates.append(_Gate(layer(question.session_policies, words.SESSION), _AT_SESSION, refusal))
     ways = [_way(way) for way in _ways(question, grants, identity, kind, gates)]
-    return Residual(
+    return _residual(
         _until_certain(preparation.denies),
         tuple(gate for gate in limits if not gate.is_open),
         ways,

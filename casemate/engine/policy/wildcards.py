@@ -70,6 +70,8 @@ def _general(tokens: tuple[Token, ...]) -> Matcher:
             pieces.append([])
         else:
             pieces[-1].append(token)
+    if ANY not in tokens:
+        return _pieces(["".join(token for token in piece if isinstance(token, str)) for piece in pieces])
     if len(pieces) == 1:
         return _fixed(_piece(pieces[0]))
     first, last = _piece(pieces[0]), _piece(pieces[-1])
@@ -86,6 +88,27 @@ def _general(tokens: tuple[Token, ...]) -> Matcher:
             if found is None:
                 return False
             at = found.end()
+        return True
+
+    return match
+
+
+def _pieces(texts: list[str]) -> Matcher:
+    """Literals with stars between them."""
+    first, last = texts[0], texts[-1]
+    middle = tuple(text for text in texts[1:-1] if text)
+    before, after = len(first), len(last)
+    least = sum(map(len, texts))
+
+    def match(text: str) -> bool:
+        if len(text) < least or not text.startswith(first) or not text.endswith(last):
+            return False
+        at, end = before, len(text) - after
+        for piece in middle:
+            at = text.find(piece, at, end)
+            if at < 0:
+                return False
+            at += len(piece)
         return True
 
     return match
