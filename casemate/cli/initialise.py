@@ -14,20 +14,24 @@ def init(options: argparse.Namespace) -> int:
     from casemate.server.composition import open_data
     from casemate.server.data_lock import DataInUse, lock_data
     from casemate.server.first_start import first_start, prepare_data
+    from casemate.server.seed import SeedError, read_seed
     from casemate.store.errors import StoreError
 
     config = settings(options)
     try:
+        seed = read_seed(config.seed) if config.seed else None
         prepare_data(config)
         lock = lock_data(config.data)
         try:
-            opened = open_data(config)
+            opened = open_data(config, seed)
             try:
                 administrator = first_start(opened)
             finally:
                 opened.close()
         finally:
             lock.release()
+    except SeedError as error:
+        raise CommandError(str(error), "Nothing was written.", status=2) from None
     except DataInUse as error:
         raise CommandError(str(error), "A server that runs is initialised already.") from None
     except (EnvelopeError, StoreError) as error:

@@ -44,6 +44,7 @@ def _run(config: Config, ready_fd: int | None) -> None:
     from casemate.engine.envelope.errors import EnvelopeError
     from casemate.server.data_lock import DataInUse
     from casemate.server.run import CannotListen, run
+    from casemate.server.seed import SeedError
     from casemate.server.supervisor import WorkersKeepDying
     from casemate.store.errors import StoreError
 
@@ -55,6 +56,8 @@ def _run(config: Config, ready_fd: int | None) -> None:
 
     try:
         run(config, ready)
+    except SeedError as error:
+        raise CommandError(str(error), "Nothing was written.", status=2) from None
     except DataInUse as error:
         raise CommandError(
             str(error), "Stop it first, or give this one a directory of its own by --data DIR."

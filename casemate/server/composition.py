@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from casemate.api import kms as kms_api
 from casemate.api import sts as sts_api
@@ -17,18 +17,26 @@ from casemate.engine.envelope.seals import Seal, open_seal
 from casemate.gate.cors import Cors
 from casemate.gate.gate import Gate, Held
 from casemate.gate.keyring import Keyring
+from casemate.gate.router import Route
 from casemate.gate.throttle import Throttle
 from casemate.server.config import Config
+from casemate.server.credentials_file import read_credentials
 from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.sealing import unseal
 from casemate.services import kms, sts
+from casemate.services.iam import identities
 from casemate.services.iam.directory import IamDirectory
+from casemate.services.kms import keys as kms_keys
 from casemate.services.kms.keys import Keys
+from casemate.store import jobs
 from casemate.store.database import Store, open_store
 from casemate.store.jobs import Jobs
 from casemate.store.journal import Journal
 from casemate.store.migrate import discover
+
+if TYPE_CHECKING:
+    from casemate.server.seed import Seed
 
 # Importing a service attaches its handlers to the operations.
 SERVICES = (kms, sts)
@@ -41,7 +49,12 @@ MIGRATIONS = (
 
 APIS = (kms_api.API, sts_api.API)
 
-DOMAINS = ("iam", "kms", "store.jobs")
+DOMAINS = (
+    identities.DOMAIN,
+    jobs.DOMAIN,
+    kms_keys.ALIASES,
+    *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
+)
 """All domains of generations: of every cache there is."""
 
 
@@ -55,6 +68,7 @@ class Opened:
     root: RootKey
     keyring: Keyring
     keys: Keys
+    seed: Seed | None = None
 
     def close(self) -> None:
         self.store.close()
@@ -84,8 +98,9 @@ def seals_of(config: Config) -> list[Seal]:
     return [open_seal(spec) for spec in (config.seal_spec, config.previous_seal) if spec]
 
 
-def open_data(config: Config) -> Opened:
-    """Open the store, bring its tables up to date and unseal the root key."""
+def open_data(config: Config, seed: Seed | None = None) -> Opened:
+    """Open the store, bring its tables up to date and unseal the root key. seed: what to begin with, already
+    checked."""
     clock: Clock = MovableClock(config.data / "clock") if config.dev else SystemClock()
     store = open_store(config.database_url, migrations=MIGRATIONS)
     try:
@@ -94,18 +109,22 @@ def open_data(config: Config) -> Opened:
         store.close()
         raise
     keyring = Keyring(root)
-    return Opened(config, clock, store, root, keyring, Keys(store, keyring))
+    return Opened(config, clock, store, root, keyring, Keys(store, keyring), seed)
 
 
 def open_worker(
-    config: Config, number: int, loop: asyncio.AbstractEventLoop, opened: Opened | None = None
+    config: Config,
+    number: int,
+    loop: asyncio.AbstractEventLoop,
+    opened: Opened | None = None,
+    seed: Seed | None = None,
 ) -> Worker:
     """A worker, ready to be given to the transport. Called after the fork, before the loop runs.
 
     opened: what this very process has opened already, where it did not fork.
     """
     if opened is None:
-        opened = open_data(config)
+        opened = open_data(config, seed)
     threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="casemate-read")
     gate: Gate
 
@@ -116,6 +135,10 @@ def open_worker(
         config.journal, JournalCipher(opened.root), durable, worker=f"{number:02d}-{os.getpid()}"
     )
     directory = IamDirectory(opened.store, opened.keyring)
+    parts: dict[type, Any] = {Keys: opened.keys}
+    paths: Mapping[tuple[str, bytes], Route] = {}
+    if config.dev:
+        parts, paths = _with_control(opened, parts)
     gate = Gate(
         APIS,
         directory=directory,
@@ -125,13 +148,33 @@ def open_worker(
         throttle=Throttle(config.quotas, share=1 / config.workers),
         in_thread=threads.submit,
         in_loop=loop.call_soon_threadsafe,
-        parts={Keys: opened.keys},
+        parts=parts,
+        paths=paths,
         region=config.region,
         cors=Cors(config.cors_origins),
         relaxed=config.audit == "relaxed",
     )
     jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
     return Worker(opened, journal, gate, jobs, threads)
+
+
+def _with_control(
+    opened: Opened, parts: dict[type, Any]
+) -> tuple[dict[type, Any], Mapping[tuple[str, bytes], Route]]:
+    """What ``--dev`` adds: the operations on the server itself."""
+    from casemate.server.control import PATHS, Control
+    from casemate.server.first_start import begin
+
+    assert isinstance(opened.clock, MovableClock)
+    administrator = read_credentials(opened.config.data)
+    control = Control(
+        clock=opened.clock,
+        account=administrator.account,
+        migrations=MIGRATIONS,
+        domains=DOMAINS,
+        begin=lambda tx: begin(tx, opened, administrator),
+    )
+    return {**parts, Control: control}, PATHS
 
 
 def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import configparser
-import os
 from pathlib import Path
 from typing import NamedTuple
 
+from casemate.server.durable_file import write_whole
 from casemate.services.iam.identities import AccessKey
 
 FILE_NAME = "credentials"
@@ -23,8 +23,6 @@ class Administrator(NamedTuple):
 def write_credentials(data: Path, administrator: Administrator) -> Path:
     """Write DATA/credentials (mode 0600), durably and as a whole."""
     path = data / FILE_NAME
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
     text = (
         f"# The administrator of account {administrator.account}, made by Casemate at its first start.\n"
         f"[{_PROFILE}]\n"
@@ -32,17 +30,7 @@ def write_credentials(data: Path, administrator: Administrator) -> Path:
         f"aws_secret_access_key = {administrator.key.secret}\n"
         f"aws_account_id = {administrator.account}\n"
     )
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(path, text.encode("ascii"))
     return path
 
 

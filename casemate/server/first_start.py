@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
 from casemate.engine.envelope.seal_keyfile import KeyFileSeal
-from casemate.server.composition import Opened
 from casemate.server.config import Config
 from casemate.server.credentials_file import Administrator, write_credentials
 from casemate.services.iam.identities import (
+    AccessKey,
     create_access_key,
     create_account,
     create_user,
     new_access_key,
 )
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
+from casemate.services.kms.keys import Alias
 from casemate.store.database import Tx
+
+if TYPE_CHECKING:
+    from casemate.server.composition import Opened
+    from casemate.server.seed import Seed, SeedAccount
 
 ADMINISTRATOR = "admin"
 """The name of the first account's administrator."""
@@ -37,31 +43,91 @@ def prepare_data(config: Config) -> None:
 
 
 def first_start(opened: Opened) -> Administrator | None:
-    """Make the account and its administrator; None when there is an account already.
+    """Make the account and its administrator, and what the seed asks for. None when there was an account already;
+    then only what the seed has and the database has not is made.
 
-    The access key is on disk (DATA/credentials) before the database has it, so that it cannot be lost between.
+    The access key is on disk (DATA/credentials) before the database has it, so that it cannot be lost between. Where
+    the seed has an administrator for the account, that one is it, and none is made.
     """
-    config = opened.config
+    config, seed = opened.config, opened.seed
     if opened.store.read(_has_account):
+        if seed is not None:
+            opened.store.write(lambda tx: _plant(tx, opened, seed))
         return None
-    account = config.account or (DEV_ACCOUNT if config.dev else _random_account())
-    administrator = Administrator(account, new_access_key())
+    account = config.account or _seeded_account(seed) or (DEV_ACCOUNT if config.dev else _random_account())
+    administrator = Administrator(account, _seeded_key(seed, account) or new_access_key())
     write_credentials(config.data, administrator)
-    now = opened.clock.now()
 
     def make(tx: Tx) -> bool:
         if _has_account(tx):
             return False
-        create_account(tx, account, "default", now)
-        create_user(tx, account, ADMINISTRATOR, now, attached=[ADMINISTRATOR_ACCESS])
-        create_access_key(tx, opened.keyring, account, ADMINISTRATOR, now, administrator.key)
+        begin(tx, opened, administrator)
         return True
 
     return administrator if opened.store.write(make) else None
 
 
+def begin(tx: Tx, opened: Opened, administrator: Administrator) -> None:
+    """Make what a new server has: the administrator's account, what the seed asks for, the administrator."""
+    now = opened.clock.now()
+    account, key = administrator
+    create_account(tx, account, "default", now)
+    if opened.seed is not None:
+        _plant(tx, opened, opened.seed)
+    if _seeded_key(opened.seed, account) != key:
+        name = _free_name(tx, account)
+        create_user(tx, account, name, now, attached=[ADMINISTRATOR_ACCESS])
+        create_access_key(tx, opened.keyring, account, name, now, key)
+
+
+def _plant(tx: Tx, opened: Opened, seed: Seed) -> None:
+    for account in seed.accounts:
+        _plant_account(tx, opened, account)
+
+
+def _plant_account(tx: Tx, opened: Opened, account: SeedAccount) -> None:
+    now = opened.clock.now()
+    create_account(tx, account.id, account.name, now)
+    for key in account.root_keys:
+        create_access_key(tx, opened.keyring, account.id, "", now, key)
+    for user in account.users:
+        create_user(tx, account.id, user.name, now, attached=user.attached, inline=user.inline)
+        for key in user.keys:
+            create_access_key(tx, opened.keyring, account.id, user.name, now, key)
+    for each in account.kms_keys:
+        opened.keys.create(
+            tx,
+            account.id,
+            each.region,
+            now,
+            key_id=each.id,
+            material=each.material,
+            policy=each.policy,
+            description=each.description,
+            tags=each.tags,
+        )
+        for name in each.aliases:
+            opened.keys.put_alias(tx, Alias(account.id, each.region, name, each.id, now, now))
+
+
 def _has_account(tx: Tx) -> bool:
     return tx.one("SELECT 1 FROM accounts LIMIT 1") is not None
+
+
+def _seeded_account(seed: Seed | None) -> str:
+    return seed.accounts[0].id if seed is not None and seed.accounts else ""
+
+
+def _seeded_key(seed: Seed | None, account: str) -> AccessKey | None:
+    return None if seed is None else seed.administrator(account)
+
+
+def _free_name(tx: Tx, account: str) -> str:
+    """The administrator's name; another one where the seed has a user of that name."""
+    name = ADMINISTRATOR
+    while tx.one("SELECT 1 FROM iam_users WHERE account = ? AND name = ?", (account, name)) is not None:
+        name = f"casemate-{name}"
+    return name
 
 
 def _random_account() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -93,11 +94,15 @@ class Metrics:
         if self._published is not None:
             alive, gone = self._published.others(self._number)
         opened = self._worker.opened
-        generations = opened.store.generations
+        numbers = opened.store.generations
+        generations: Counter[str] = Counter()
+        for domain in DOMAINS:
+            # A service's domains are one in the metrics.
+            generations[domain.partition(".")[0]] += numbers.current(numbers.slot(domain))
         return exposition(
             sorted([own, *alive], key=lambda each: each.worker),
             gone,
-            {domain: generations.current(generations.slot(domain)) for domain in DOMAINS},
+            generations,
             count_jobs(opened.store, opened.clock.now()),
         )
 

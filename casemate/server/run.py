@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
 
@@ -38,6 +38,10 @@ RUN_FOLDER = "run"
 """In the data directory: what the workers of the running server tell each other."""
 
 log = logging.getLogger("casemate.server")
+
+
+if TYPE_CHECKING:
+    from casemate.server.seed import Seed
 
 
 class CannotListen(Exception):
@@ -70,13 +74,14 @@ def run(config: Config, ready: Callable[[Started], None]) -> None:
     Raises DataInUse, CannotListen, SealError, StoreError, SeedError, OSError: whatever keeps it from starting.
     """
     logs.set_up(config.log_level, config.log_format)
+    seed = seed_of(config)
     prepare_data(config)
     lock = lock_data(config.data)
     try:
         withdraw(config.data)
         listeners = _bind_all(config)
         try:
-            _run(config, listeners, ready)
+            _run(config, seed, listeners, ready)
         finally:
             for listener in listeners.all():
                 listener.close()
@@ -85,8 +90,8 @@ def run(config: Config, ready: Callable[[Started], None]) -> None:
         lock.release()
 
 
-def _run(config: Config, listeners: _Listeners, ready: Callable[[Started], None]) -> None:
-    opened: Opened | None = open_data(config)
+def _run(config: Config, seed: Seed | None, listeners: _Listeners, ready: Callable[[Started], None]) -> None:
+    opened: Opened | None = open_data(config, seed)
     assert opened is not None
     try:
         administrator = first_start(opened)
@@ -118,7 +123,7 @@ def _run(config: Config, listeners: _Listeners, ready: Callable[[Started], None]
             ready(Started(server, administrator))
 
     def run_worker(number: int, _: Sequence[socket.socket]) -> None:
-        _run_worker(config, number, listeners, tls, opened, on_ready if number == 0 else None)
+        _run_worker(config, number, listeners, tls, opened, seed, on_ready if number == 0 else None)
 
     def on_death(number: int, _status: int) -> None:
         _settle(config)
@@ -139,12 +144,13 @@ def _run_worker(
     listeners: _Listeners,
     tls: ssl.SSLContext | None,
     opened: Opened | None,
+    seed: Seed | None,
     on_ready: Callable[[], None] | None,
 ) -> None:
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        worker = open_worker(config, number, loop, opened)
+        worker = open_worker(config, number, loop, opened, seed)
         try:
             loop.run_until_complete(_serve(config, number, worker, listeners, tls, on_ready))
         finally:
@@ -205,6 +211,15 @@ async def _serve(
         metrics.close()
     if not clean:
         log.warning("Requests that had not ended after %g s were cut.", config.drain_seconds)
+
+
+def seed_of(config: Config) -> Seed | None:
+    """The seed that the settings name, checked. Raises SeedError."""
+    if config.seed is None:
+        return None
+    from casemate.server.seed import read_seed
+
+    return read_seed(config.seed)
 
 
 def _bind_all(config: Config) -> _Listeners:
