@@ -1,0 +1,21 @@
+"""KMS: keys, their policies, aliases and tags, and encryption under them. Importing it attaches its handlers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from casemate.services.kms import aliases, crypto, deletion, lifecycle, policies, tags
+from casemate.services.kms.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from casemate.gate.gate import Gate
+    from casemate.store.jobs import Job
+
+__all__ = ["aliases", "crypto", "jobs", "lifecycle", "policies", "tags"]
+
+
+def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
+    """The handlers of KMS's background jobs, by kind."""
+    return {deletion.KIND: deletion.deleter(gate.store, gate.parts[Keys], gate.clock)}

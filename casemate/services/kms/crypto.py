@@ -1,0 +1,188 @@
+"""Encrypt, Decrypt, ReEncrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, GenerateRandom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from casemate.api import kms
+from casemate.engine.envelope.errors import BadCiphertext
+from casemate.engine.envelope.message import open_message, seal_message
+from casemate.errors import AwsError
+from casemate.gate.call import Call
+from casemate.gate.operation import Need
+from casemate.services.kms.key import SYMMETRIC_DEFAULT, Key
+from casemate.services.kms.refusals import invalid, invalid_ciphertext, not_served
+from casemate.services.kms.targets import (
+    AccountWide,
+    ReEncryption,
+    Sealed,
+    account_wide,
+    ciphertext_key,
+    named_key,
+    re_encryption,
+)
+
+QUOTA = "CryptographicOperationsSymmetric"
+"""The request quota that these operations share. Source: "Request quotas"."""
+
+CONTEXT_BYTES = 8192
+"""The most that an encryption context's names and values may have in UTF-8 together."""
+
+_DATA_KEY_BYTES = {"AES_256": 32, "AES_128": 16}
+_NO_CONTEXT: Mapping[str, str] = {}
+
+
+def _context(context: Mapping[str, str] | None) -> Mapping[str, str]:
+    if not context:
+        return _NO_CONTEXT
+    if sum(len(name.encode()) + len(value.encode()) for name, value in context.items()) > CONTEXT_BYTES:
+        raise invalid(f"The encryption context is larger than {CONTEXT_BYTES} bytes.")
+    return context
+
+
+def _check(req: Mapping[str, Any]) -> None:
+    """What these operations have in common, and rarely use."""
+    if req.get("GrantTokens"):
+        raise AwsError("InvalidGrantTokenException", "Invalid grant token.")
+    if "Recipient" in req:
+        raise not_served("Recipient")
+
+
+def _end_dry_run(req: Mapping[str, Any]) -> None:
+    """The last check: whatever would be refused has been refused before."""
+    if req.get("DryRun"):
+        raise AwsError(
+            "DryRunOperationException", "The request would have succeeded, but the DryRun option is set.", 412
+        )
+
+
+def _open(sealed: Sealed, context: Mapping[str, str]) -> bytes:
+    backing = sealed.key.backing.get(sealed.material)
+    if backing is None:
+        raise invalid_ciphertext()
+    try:
+        return open_message(backing, sealed.blob, context)
+    except BadCiphertext:
+        raise invalid_ciphertext() from None
+
+
+@kms.Encrypt.reads(named_key, quota=QUOTA)
+def encrypt(call: Call, req: kms.EncryptRequest, key: Key) -> kms.EncryptResponse:
+    """Seal up to 4 096 bytes under a symmetric key, the encryption context bound as additional data."""
+    key.must_be_usable("Encrypt")
+    key.must_take(req.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT))
+    _check(req)
+    context = _context(req.get("EncryptionContext"))
+    if "DryRun" in req:
+        _end_dry_run(req)
+    return {
+        "CiphertextBlob": seal_message(key.current, key.arn, req["Plaintext"], context),
+        "KeyId": key.arn,
+        "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
+    }
+
+
+@kms.Decrypt.reads(ciphertext_key, Need("kms:Decrypt", lambda sealed: sealed.key), quota=QUOTA)
+def decrypt(call: Call, req: kms.DecryptRequest, sealed: Sealed) -> kms.DecryptResponse:
+    """Open what Encrypt and the operations that generate data keys have sealed."""
+    key = sealed.key
+    key.must_be_usable("Decrypt")
+    key.must_take(req.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT))
+    _check(req)
+    context = _context(req.get("EncryptionContext"))
+    if not sealed.material:
+        _end_dry_run(req)
+    plaintext = _open(sealed, context)
+    if "DryRun" in req:
+        _end_dry_run(req)
+    return {
+        "KeyId": key.arn,
+        "Plaintext": plaintext,
+        "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
+        "KeyMaterialId": sealed.material,
+    }
+
+
+@kms.ReEncrypt.reads(
+    re_encryption,
+    Need("kms:ReEncryptFrom", lambda both: both.source_side),
+    Need("kms:ReEncryptTo", lambda both: both.destination_side),
+    quota=QUOTA,
+)
+def re_encrypt(call: Call, req: kms.ReEncryptRequest, both: ReEncryption) -> kms.ReEncryptResponse:
+    """Open a ciphertext and seal its plaintext anew, which does not leave the server meanwhile."""
+    source, destination = both.source, both.destination
+    source.key.must_be_usable("ReEncryptFrom")
+    source.key.must_take(req.get("SourceEncryptionAlgorithm", SYMMETRIC_DEFAULT))
+    destination.must_be_usable("ReEncryptTo")
+    destination.must_take(req.get("DestinationEncryptionAlgorithm", SYMMETRIC_DEFAULT))
+    _check(req)
+    before = _context(req.get("SourceEncryptionContext"))
+    after = _context(req.get("DestinationEncryptionContext"))
+    if not source.material:
+        _end_dry_run(req)
+    plaintext = _open(source, before)
+    if "DryRun" in req:
+        _end_dry_run(req)
+    return {
+        "CiphertextBlob": seal_message(destination.current, destination.arn, plaintext, after),
+        "SourceKeyId": source.key.arn,
+        "KeyId": destination.arn,
+        "SourceEncryptionAlgorithm": "SYMMETRIC_DEFAULT",
+        "DestinationEncryptionAlgorithm": "SYMMETRIC_DEFAULT",
+        "SourceKeyMaterialId": source.material,
+        "DestinationKeyMaterialId": destination.current.id,
+    }
+
+
+def _data_key(req: Mapping[str, Any], key: Key, operation: str) -> tuple[bytes, bytes]:
+    """A new data key and its ciphertext."""
+    spec: str = req.get("KeySpec", "")
+    count: int = req.get("NumberOfBytes", 0)
+    if bool(spec) == bool(count):
+        raise invalid("Please specify either number of bytes or key spec.")
+    key.must_be_usable(operation)
+    _check(req)
+    context = _context(req.get("EncryptionContext"))
+    if "DryRun" in req:
+        _end_dry_run(req)
+    data_key = os.urandom(count or _DATA_KEY_BYTES[spec])
+    return data_key, seal_message(key.current, key.arn, data_key, context)
+
+
+@kms.GenerateDataKey.reads(named_key, quota=QUOTA)
+def generate_data_key(call: Call, req: kms.GenerateDataKeyRequest, key: Key) -> kms.GenerateDataKeyResponse:
+    """Random bytes for the caller to encrypt with, in the clear and sealed."""
+    data_key, blob = _data_key(req, key, "GenerateDataKey")
+    return {
+        "CiphertextBlob": blob,
+        "Plaintext": data_key,
+        "KeyId": key.arn,
+        "KeyMaterialId": key.current.id,
+    }
+
+
+@kms.GenerateDataKeyWithoutPlaintext.reads(named_key, quota=QUOTA)
+def generate_data_key_without_plaintext(
+    call: Call, req: kms.GenerateDataKeyWithoutPlaintextRequest, key: Key
+) -> kms.GenerateDataKeyWithoutPlaintextResponse:
+    """Random bytes, sealed only: for a data key that somebody else will open later."""
+    blob = _data_key(req, key, "GenerateDataKeyWithoutPlaintext")[1]
+    return {"CiphertextBlob": blob, "KeyId": key.arn, "KeyMaterialId": key.current.id}
+
+
+@kms.GenerateRandom.reads(account_wide, quota=QUOTA)
+def generate_random(
+    call: Call, req: kms.GenerateRandomRequest, account: AccountWide
+) -> kms.GenerateRandomResponse:
+    """1 to 1 024 random bytes from the operating system."""
+    if "CustomKeyStoreId" in req:
+        raise not_served("CustomKeyStoreId")
+    if "Recipient" in req:
+        raise not_served("Recipient")
+    count = req.get("NumberOfBytes")
+    if count is None:
+        raise invalid("NumberOfBytes is required.")
+    return {"Plaintext": os.urandom(count)}

@@ -1,0 +1,228 @@
+"""A KMS key in memory: what authorises its use, what is shown of it, and its material, ready to use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from casemate.engine.envelope.message import BackingKey
+from casemate.engine.policy import Policy
+from casemate.errors import AwsError
+from casemate.gate.call import Call
+from casemate.gate.resource import Resource, Value
+from casemate.services.kms.naming import key_arn, parse_key_name
+
+if TYPE_CHECKING:
+    from casemate.api import kms
+
+ENABLED, DISABLED, PENDING_DELETION = "Enabled", "Disabled", "PendingDeletion"
+SYMMETRIC_DEFAULT = "SYMMETRIC_DEFAULT"
+ENCRYPT_DECRYPT = "ENCRYPT_DECRYPT"
+
+_ENCRYPTING = frozenset(
+    {"Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"}
+)
+_OWN_TAGS = "aws:requesttag/"
+_CONTEXT = "kms:encryptioncontext:"
+
+
+class KeyRow(NamedTuple):
+    """A key as it is stored. created, deletion_date: seconds since the epoch; tags: value by name; policy: the
+    document's text; current_material: the backing key for new messages."""
+
+    account: str
+    region: str
+    id: str
+    created: float
+    state: str
+    description: str
+    key_usage: str
+    key_spec: str
+    origin: str
+    policy: str
+    tags: Mapping[str, str]
+    deletion_date: float | None
+    current_material: str
+
+    @property
+    def arn(self) -> str:
+        return key_arn(self.account, self.region, self.id)
+
+
+class Key(Resource):
+    """A key as operations use it. Never changed: a change makes another row, which is loaded anew.
+
+    aliases: names with their "alias/"; backing: all versions of the material by id; current: the one for new
+    messages.
+    """
+
+    __slots__ = ("aliases", "backing", "current", "row", "usable")
+
+    def __init__(
+        self, row: KeyRow, policy: Policy, aliases: tuple[str, ...], backing: Mapping[str, BackingKey]
+    ) -> None:
+        super().__init__(row.arn, row.account, policy=policy, guarded=True, type="AWS::KMS::Key")
+        self.row = row
+        self.aliases = aliases
+        self.backing = backing
+        self.current = backing[row.current_material]
+        self.usable = row.state == ENABLED and row.key_usage == ENCRYPT_DECRYPT
+
+    def tags(self) -> Mapping[str, str]:
+        return self.row.tags
+
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
+        of_key = _OF_KEY.get(key)
+        if of_key is not None:
+            return of_key(self)
+        if key.startswith(_CONTEXT):
+            return of_context(key, request.get("EncryptionContext"))
+        if key == "kms:encryptioncontextkeys":
+            return context_keys(request.get("EncryptionContext"))
+        if key == "kms:requestalias":
+            return request_alias(request.get("KeyId"))
+        return of_request(key, call, request)
+
+    # What a key's state and usage allow. Source: "Key states of AWS KMS keys".
+
+    def must_be_usable(self, operation: str) -> None:
+        """For cryptographic operations: enabled, and of the right usage. Raises DisabledException,
+        KMSInvalidStateException, InvalidKeyUsageException."""
+        if self.usable:
+            return
+        self.must_not_be_pending_deletion()
+        if self.row.state != ENABLED:
+            raise AwsError("DisabledException", f"{self.arn} is disabled.")
+        raise AwsError(
+            "InvalidKeyUsageException",
+            f"{self.arn} key usage is {self.row.key_usage} which is not valid for {operation}.",
+        )
+
+    def must_not_be_pending_deletion(self) -> None:
+        """Raises KMSInvalidStateException."""
+        if self.row.state == PENDING_DELETION:
+            raise AwsError("KMSInvalidStateException", f"{self.arn} is pending deletion.")
+
+    def must_take(self, algorithm: str) -> None:
+        """Raises InvalidKeyUsageException for an encryption algorithm that this kind of key has not."""
+        if algorithm != SYMMETRIC_DEFAULT:
+            raise AwsError(
+                "InvalidKeyUsageException",
+                f"Algorithm {algorithm} is incompatible with key spec {self.row.key_spec}.",
+            )
+
+    def metadata(self) -> kms.KeyMetadata:
+        """What CreateKey and DescribeKey show."""
+        row = self.row
+        shown: dict[str, Any] = {
+            "AWSAccountId": row.account,
+            "KeyId": row.id,
+            "Arn": self.arn,
+            "CreationDate": datetime.fromtimestamp(row.created, UTC),
+            "Enabled": row.state == ENABLED,
+            "Description": row.description,
+            "KeyUsage": row.key_usage,
+            "KeyState": row.state,
+            "Origin": row.origin,
+            "KeyManager": "CUSTOMER",
+            "CustomerMasterKeySpec": row.key_spec,
+            "KeySpec": row.key_spec,
+            "EncryptionAlgorithms": [SYMMETRIC_DEFAULT],
+            "MultiRegion": False,
+            "CurrentKeyMaterialId": row.current_material,
+        }
+        if row.deletion_date is not None:
+            shown["DeletionDate"] = datetime.fromtimestamp(row.deletion_date, UTC)
+        return shown  # type: ignore[return-value]  # the row's strings are the model's enumerations
+
+
+# --- condition keys, all in lower case. Source: "AWS KMS condition keys", "AWS global condition keys".
+
+_OF_KEY: Mapping[str, Callable[[Key], Value]] = {
+    "kms:keyorigin": lambda key: key.row.origin,
+    "kms:keyspec": lambda key: key.row.key_spec,
+    "kms:keyusage": lambda key: key.row.key_usage,
+    "kms:customermasterkeyspec": lambda key: key.row.key_spec,
+    "kms:customermasterkeyusage": lambda key: key.row.key_usage,
+    "kms:multiregion": lambda _: "false",
+    "kms:resourcealiases": lambda key: key.aliases or None,
+}
+
+
+def via_service(call: Call) -> Value:
+    """kms:ViaService: "ssm.us-east-1.amazonaws.com" when a service passes the caller's request on."""
+    return f"{call.via[-1]}.{call.region}.amazonaws.com" if call.via else None
+
+
+def of_context(key: str, context: Mapping[str, str] | None) -> Value:
+    """kms:EncryptionContext:<name>. A condition's name has no case, an encryption context's names have: those
+    that differ in case only are all meant."""
+    if not context:
+        return None
+    name = key[len(_CONTEXT) :]
+    found = [value for each, value in context.items() if each.lower() == name]
+    return found[0] if len(found) == 1 else found or None
+
+
+def context_keys(context: Mapping[str, str] | None) -> Value:
+    return tuple(context) if context else None
+
+
+def request_alias(name: str | None) -> Value:
+    """kms:RequestAlias: the alias's name, when the request names the key by one, be it by its ARN."""
+    return (parse_key_name(name).alias or None) if name is not None else None
+
+
+def of_request(key: str, call: Call, request: Mapping[str, Any]) -> Value:
+    """Condition keys that follow from the caller and the request, whatever it acts on."""
+    of_call = _OF_CALL.get(key)
+    if of_call is not None:
+        return of_call(call, request)
+    if key.startswith(_OWN_TAGS):
+        name = key[len(_OWN_TAGS) :]
+        for tag in request.get("Tags", ()):
+            if tag["TagKey"].lower() == name:
+                return str(tag["TagValue"])
+    return None
+
+
+def _operation(call: Call) -> str:
+    return call.route.operation.name if call.route is not None else ""
+
+
+def _algorithm(call: Call, request: Mapping[str, Any]) -> Value:
+    if _operation(call) not in _ENCRYPTING:
+        return None
+    return str(request.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT))
+
+
+def _bypass(call: Call, request: Mapping[str, Any]) -> Value:
+    if _operation(call) not in ("CreateKey", "PutKeyPolicy"):
+        return None
+    return "true" if request.get("BypassPolicyLockoutSafetyCheck") else "false"
+
+
+def _policy_name(call: Call, request: Mapping[str, Any]) -> Value:
+    if _operation(call) not in ("GetKeyPolicy", "PutKeyPolicy"):
+        return None
+    return str(request.get("PolicyName", "default"))
+
+
+def _window(call: Call, request: Mapping[str, Any]) -> Value:
+    return str(request.get("PendingWindowInDays", 30)) if _operation(call) == "ScheduleKeyDeletion" else None
+
+
+def _tag_keys(call: Call, request: Mapping[str, Any]) -> Value:
+    return (*(tag["TagKey"] for tag in request.get("Tags", ())), *request.get("TagKeys", ())) or None
+
+
+_OF_CALL: Mapping[str, Callable[[Call, Mapping[str, Any]], Value]] = {
+    "kms:calleraccount": lambda call, _: call.account,
+    "kms:viaservice": lambda call, _: via_service(call),
+    "kms:encryptionalgorithm": _algorithm,
+    "kms:bypasspolicylockoutsafetycheck": _bypass,
+    "kms:policyname": _policy_name,
+    "kms:schedulekeydeletionpendingwindowindays": _window,
+    "aws:tagkeys": _tag_keys,
+}

@@ -1,0 +1,60 @@
+"""What KMS checks of a key policy before it takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from casemate.engine.policy import Attached, Policy, PolicyError, Question, parse, prepare
+from casemate.errors import AwsError
+from casemate.gate.call import Call
+from casemate.gate.conditions import lookup_for
+from casemate.gate.resource import Resource
+
+LARGEST = 32 * 1024
+"""Bytes of a key policy. Source: "Resource quotas"."""
+
+_EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+
+
+def accepted(call: Call, request: Mapping[str, Any], resource: Resource, arn: str) -> str:
+    """The document in ``request["Policy"]``, if it may become the policy of the key.
+
+    resource: what the request was authorised on; arn: the key's. Raises MalformedPolicyDocumentException, also for
+    a policy that would not let the caller change it again unless the request says that this is meant, and
+    LimitExceededException.
+    """
+    document: str = request["Policy"]
+    if len(document.encode()) > LARGEST:
+        raise AwsError("LimitExceededException", f"Key policy size exceeds the limit of {LARGEST} bytes.")
+    try:
+        policy = parse(document, "key")
+    except PolicyError as error:
+        raise AwsError("MalformedPolicyDocumentException", error.message) from None
+    if not request.get("BypassPolicyLockoutSafetyCheck") and not _may_change(
+        call, request, resource, arn, policy
+    ):
+        raise AwsError(
+            "MalformedPolicyDocumentException",
+            "The new key policy will not allow you to update the key policy in the future.",
+        )
+    return document
+
+
+def _may_change(call: Call, request: Mapping[str, Any], resource: Resource, arn: str, policy: Policy) -> bool:
+    """Whether the policy alone lets the caller put another one, be it by handing the decision to the account's
+    identity policies."""
+    identity = call.identity
+    residual = prepare(
+        Question(
+            principal=identity.principal,
+            attached=Attached(identity=(parse(_EVERYTHING, "identity"),)),
+            action="kms:PutKeyPolicy",
+            resource=arn,
+            resource_account=call.account,
+            resource_policy=policy,
+            guarded=True,
+            known=identity.known,
+        )
+    )
+    return residual.decide(lookup_for(call, resource, request)).allowed

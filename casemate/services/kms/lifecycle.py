@@ -1,0 +1,183 @@
+"""CreateKey, DescribeKey, ListKeys, UpdateKeyDescription, EnableKey, DisableKey, ScheduleKeyDeletion,
+CancelKeyDeletion."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from casemate.api import kms
+from casemate.errors import AwsError
+from casemate.gate.call import Call
+from casemate.gate.operation import Need
+from casemate.services.kms import deletion
+from casemate.services.kms.key import (
+    DISABLED,
+    ENABLED,
+    ENCRYPT_DECRYPT,
+    PENDING_DELETION,
+    SYMMETRIC_DEFAULT,
+    Key,
+)
+from casemate.services.kms.key_policies import accepted
+from casemate.services.kms.key_tags import merged
+from casemate.services.kms.keys import Keys
+from casemate.services.kms.naming import key_arn
+from casemate.services.kms.pages import Page
+from casemate.services.kms.refusals import internal, invalid, not_served
+from casemate.services.kms.targets import (
+    AccountWide,
+    NewKey,
+    account_wide,
+    named_key,
+    new_key,
+    own_key,
+)
+
+SHORTEST_WINDOW, LONGEST_WINDOW = 7, 30
+"""Days for which a key's deletion may be put off. Source: "ScheduleKeyDeletion"."""
+
+_DAY = 86_400
+
+
+def _check_kind(req: Mapping[str, Any]) -> None:
+    """Symmetric encryption keys with material of our own are what is served."""
+    if "KeySpec" in req and "CustomerMasterKeySpec" in req:
+        raise invalid(
+            "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. "
+            "CustomerMasterKeySpec is deprecated."
+        )
+    spec = req.get("KeySpec", req.get("CustomerMasterKeySpec", SYMMETRIC_DEFAULT))
+    if spec != SYMMETRIC_DEFAULT:
+        raise not_served(f"KeySpec {spec}")
+    usage = req.get("KeyUsage", ENCRYPT_DECRYPT)
+    if usage != ENCRYPT_DECRYPT:
+        raise invalid(f"KeyUsage {usage} is not compatible with KeySpec {spec}.")
+    for member in ("CustomKeyStoreId", "XksKeyId"):
+        if member in req:
+            raise not_served(member)
+    origin = req.get("Origin", "AWS_KMS")
+    if origin != "AWS_KMS":
+        raise not_served(f"Origin {origin}")
+    if req.get("MultiRegion"):
+        raise not_served("MultiRegion")
+
+
+def _description(text: str) -> str:
+    # PostgreSQL stores no U+0000 in text, so neither database is given any.
+    if "\0" in text:
+        raise invalid("Description contains an invalid character.")
+    return text
+
+
+@kms.CreateKey.writes(new_key, Need("kms:CreateKey"), Need("kms:TagResource", lambda target: target.tagged))
+def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.CreateKeyResponse:
+    """A new symmetric key in the caller's account, with a random id and random material."""
+    _check_kind(req)
+    key_id = str(uuid.uuid4())
+    policy = None
+    if "Policy" in req:
+        policy = accepted(call, req, target, key_arn(call.account, call.region, key_id))
+    key = call.part(Keys).create(
+        call.tx,
+        call.account,
+        call.region,
+        call.now,
+        key_id=key_id,
+        policy=policy,
+        description=_description(req.get("Description", "")),
+        tags=merged({}, req.get("Tags", [])),
+    )
+    if key is None:
+        # 122 random bits have come twice: rather no key than somebody else's.
+        raise internal()
+    call.resources.append(key)
+    return {"KeyMetadata": key.metadata()}
+
+
+@kms.DescribeKey.reads(named_key)
+def describe_key(call: Call, req: kms.DescribeKeyRequest, key: Key) -> kms.DescribeKeyResponse:
+    """What there is to know of a key but for its policy, its tags and its material."""
+    if req.get("GrantTokens"):
+        raise AwsError("InvalidGrantTokenException", "Invalid grant token.")
+    return {"KeyMetadata": key.metadata()}
+
+
+@kms.ListKeys.reads(account_wide)
+def list_keys(call: Call, req: kms.ListKeysRequest, account: AccountWide) -> kms.ListKeysResponse:
+    """The account's keys in the Region, by id, whoever may use them."""
+    page = Page("ListKeys", req, default=100)
+    # No account shares keys by Resource Access Manager here, so only a caller's own can be listed.
+    owners = req.get("ResourceOwners", ["SELF"])
+    rows = []
+    if "SELF" in owners:
+        rows = call.tx.all(
+            "SELECT id FROM kms_keys WHERE account = ? AND region = ? AND id > ? ORDER BY id LIMIT ?",
+            (call.account, call.region, page.after, page.limit + 1),
+        )
+    ids: list[str]
+    ids, more = page.cut([key_id for (key_id,) in rows], str)
+    entries: list[kms.KeyListEntry] = [
+        {"KeyId": key_id, "KeyArn": key_arn(call.account, call.region, key_id)} for key_id in ids
+    ]
+    return {"Keys": entries, **more}  # type: ignore[typeddict-item]
+
+
+@kms.UpdateKeyDescription.writes(own_key)
+def update_key_description(
+    call: Call, req: kms.UpdateKeyDescriptionRequest, key: Key
+) -> kms.UpdateKeyDescriptionResponse:
+    """Replace the description."""
+    key.must_not_be_pending_deletion()
+    call.part(Keys).save(call.tx, key.row._replace(description=_description(req["Description"])))
+    return {}
+
+
+@kms.EnableKey.writes(own_key)
+def enable_key(call: Call, req: kms.EnableKeyRequest, key: Key) -> kms.EnableKeyResponse:
+    """Let a key be used again."""
+    key.must_not_be_pending_deletion()
+    call.part(Keys).save(call.tx, key.row._replace(state=ENABLED))
+    return {}
+
+
+@kms.DisableKey.writes(own_key)
+def disable_key(call: Call, req: kms.DisableKeyRequest, key: Key) -> kms.DisableKeyResponse:
+    """Keep a key from being used in cryptographic operations."""
+    key.must_not_be_pending_deletion()
+    call.part(Keys).save(call.tx, key.row._replace(state=DISABLED))
+    return {}
+
+
+@kms.ScheduleKeyDeletion.writes(own_key)
+def schedule_key_deletion(
+    call: Call, req: kms.ScheduleKeyDeletionRequest, key: Key
+) -> kms.ScheduleKeyDeletionResponse:
+    """Delete a key in 7 to 30 days, until when it can be had back but not used."""
+    days = req.get("PendingWindowInDays", LONGEST_WINDOW)
+    if not SHORTEST_WINDOW <= days <= LONGEST_WINDOW:
+        raise invalid(f"PendingWindowInDays must be between {SHORTEST_WINDOW} and {LONGEST_WINDOW}")
+    key.must_not_be_pending_deletion()
+    row = key.row._replace(state=PENDING_DELETION, deletion_date=call.now + days * _DAY)
+    call.part(Keys).save(call.tx, row)
+    deletion.plan(call.tx, row)
+    return {
+        "KeyId": key.arn,
+        "DeletionDate": datetime.fromtimestamp(call.now + days * _DAY, UTC),
+        "KeyState": "PendingDeletion",
+        "PendingWindowInDays": days,
+    }
+
+
+@kms.CancelKeyDeletion.writes(own_key)
+def cancel_key_deletion(
+    call: Call, req: kms.CancelKeyDeletionRequest, key: Key
+) -> kms.CancelKeyDeletionResponse:
+    """Have a key back, disabled."""
+    if key.row.state != PENDING_DELETION:
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
+    call.part(Keys).save(call.tx, key.row._replace(state=DISABLED, deletion_date=None))
+    deletion.call_off(call.tx, key.row)
+    return {"KeyId": key.arn}

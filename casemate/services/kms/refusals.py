@@ -1,0 +1,72 @@
+"""KMS's refusals that more than one operation gives, in AWS's words where they are known."""
+
+from __future__ import annotations
+
+from casemate.errors import AwsError
+
+NO_SUCH_CIPHERTEXT_KEY = (
+    "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or "
+    "you are not allowed to access."
+)
+
+
+def invalid_key_id(text: str) -> AwsError:
+    """What was given is neither a key id nor anything else that could name a key."""
+    return AwsError("NotFoundException", f"Invalid keyId '{text}'")
+
+
+def other_region(region: str) -> AwsError:
+    """An ARN of a Region that the request was not sent to."""
+    return AwsError("NotFoundException", f"Invalid arn {region}")
+
+
+def invalid_arn(text: str) -> AwsError:
+    return AwsError("InvalidArnException", f"Invalid ARN: '{text}'")
+
+
+def no_key(arn: str) -> AwsError:
+    return AwsError("NotFoundException", f"Key '{arn}' does not exist")
+
+
+def no_alias(arn: str) -> AwsError:
+    return AwsError("NotFoundException", f"Alias {arn} is not found.")
+
+
+def no_ciphertext_key() -> AwsError:
+    return AwsError("AccessDeniedException", NO_SUCH_CIPHERTEXT_KEY)
+
+
+def incorrect_key() -> AwsError:
+    return AwsError(
+        "IncorrectKeyException",
+        "The key ID in the request does not identify a CMK that can perform this operation.",
+    )
+
+
+def invalid_ciphertext() -> AwsError:
+    """One answer for every reason, so that it tells nothing about which part was wrong."""
+    return AwsError("InvalidCiphertextException", "")
+
+
+def invalid(text: str) -> AwsError:
+    return AwsError("ValidationException", text)
+
+
+def constraint(member: str, value: object, rule: str) -> AwsError:
+    """A constraint that AWS checks but does not publish in its model. value: None for a missing member."""
+    shown = "null" if value is None else f"'{value}'"
+    return invalid(
+        f"1 validation error detected: Value {shown} at '{member}' failed to satisfy constraint: {rule}"
+    )
+
+
+def internal() -> AwsError:
+    """For what must not be told to anybody but the operator, who finds it in the log."""
+    return AwsError(
+        "KMSInternalException", "The request was rejected because an internal error occurred.", 500
+    )
+
+
+def not_served(what: str) -> AwsError:
+    """A parameter's value that AWS serves and this version does not."""
+    return AwsError("NotImplemented", f"{what} is not served by Casemate.", 501)
