@@ -15,7 +15,7 @@ STREAM = -1
 
 
 class Tls(NamedTuple):
-    """The TLS connection that a request came over. version: 'TLSv1.3'; cipher: the IANA name."""
+    """The TLS connection that a request came over. version: 'TLSv1.3'; cipher: OpenSSL's name, as CloudTrail has."""
 
     version: str
     cipher: str
@@ -57,7 +57,8 @@ class Exchange(ABC):
 
     @abstractmethod
     async def write(self, data: bytes | memoryview) -> None:
-        """Send a piece of a streamed answer; waits while the client is slow."""
+        """Send a piece of a streamed answer; waits while the client is slow. The data must not change afterwards.
+        Raises ConnectionError when the client has gone."""
 
     @abstractmethod
     async def finish(self) -> None:

@@ -97,8 +97,7 @@ class HttpExchange(Exchange):
             if self.method == "HEAD":
                 body = b""
         end = _END if keep and not self.http_1_0 else self._connection_line(keep)
-        connection.emit(self, prefix + head + end + body)
-        connection.finish(self, keep)
+        connection.send(self, prefix + head + end + body, keep)
 
     def _connection_line(self, keep: bool) -> bytes:
         if not keep:

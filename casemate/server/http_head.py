@@ -43,15 +43,15 @@ _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 _HOST = b"-._~%!$&'()*+,;=:[]0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CONTROLS = bytes(code for code in range(32) if code != 9) + b"\x7f"
 _BLANK = b" \t"
-_FORBIDDEN_IN_TARGET = b"\t#"
-
 _METHODS = {
     name.encode(): name for name in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE")
 }
 _METHOD_BYTES = 32
 _NAMES: dict[bytes, bytes] = {}
 """Header names as they came -> in lower case, known to be tokens. Bounded."""
-_NAMES_KEPT = 512
+_HOSTS: set[bytes] = set()
+"""Hosts that were found well formed. Bounded."""
+_KEPT = 512
 
 
 class BadRequest(Exception):
@@ -83,7 +83,7 @@ def field_name(raw: bytes) -> bytes:
         if not is_token(raw):
             raise BadRequest("header", "A header's name is malformed.")
         name = raw.lower()
-        if len(_NAMES) < _NAMES_KEPT:
+        if len(_NAMES) < _KEPT:
             _NAMES[raw] = name
     return name
 
@@ -125,9 +125,7 @@ def parse_head(head: bytes, limits: Limits) -> Head:
     known = _NAMES.get
     for line in lines:
         raw, colon, value = line.partition(b":")
-        name = known(raw)
-        if name is None:
-            name = field_name(raw)
+        name = known(raw) or field_name(raw)
         if not colon:
             raise BadRequest("header", "A header has no colon.")
         value = value.strip(_BLANK)
@@ -143,11 +141,14 @@ def parse_head(head: bytes, limits: Limits) -> Head:
     if host is None:
         if flags & KEEP_ALIVE:
             raise BadRequest("host", "The request has no Host header.")
-    elif not host or host.translate(None, _HOST):
-        raise BadRequest("host", "The Host header is malformed.")
+    elif host not in _HOSTS:
+        if not host or host.translate(None, _HOST):
+            raise BadRequest("host", "The Host header is malformed.")
+        if len(_HOSTS) < _KEPT:
+            _HOSTS.add(host)
     if target[:1] != b"/":
         target = _origin_form(method, target, host)
-    if target.translate(None, _FORBIDDEN_IN_TARGET) != target:
+    if b"#" in target or b"\t" in target:
         raise BadRequest("target", "The request's target is malformed.")
     path, _, query = target.partition(b"?")
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from casemate.gate.http import Application
 from casemate.server.transport_limits import Counters, Limits
@@ -17,20 +18,49 @@ _BACKLOG = 1024
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening TCP socket, to be shared by all workers. port 0: any free one (``getsockname()[1]`` tells).
+    """A listening TCP socket. port 0: any free one (``getsockname()[1]`` tells). Raises OSError.
 
-    One socket for all and not SO_REUSEPORT: the kernel gives a connection to a worker that is free, a worker
-    that died loses nobody's connection, and a second server on the same port is an error instead of a surprise.
-    Raises OSError.
+    Workers may share it, but then the first to wake takes a whole burst of connections, and keeps them. Where
+    load must be spread, use ``bind_each``.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
+    return _listen(*_resolve(host, port), shared=False)
+
+
+def bind_each(host: str, port: int, workers: int) -> list[socket.socket]:
+    """As many listening sockets on one port, one for each worker; the kernel spreads connections over them
+    evenly (SO_REUSEPORT). Raises OSError, also when another server listens there already.
+
+    The supervisor holds them all, so that connections that wait for a worker that died are taken by its
+    successor. A worker should close those of the others.
+    """
+    family, address = _resolve(host, port)
+    # Without SO_REUSEPORT first: two servers that share a port by mistake would each get half of the requests.
+    with _listen(family, address, shared=False) as probe:
+        address = probe.getsockname()
+    listeners: list[socket.socket] = []
+    try:
+        listeners.extend(_listen(family, address, shared=True) for _ in range(workers))
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _resolve(host: str, port: int) -> tuple[int, Any]:
+    """The address family, and the address as its sockets want it."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return found[0][0], found[0][4]
+
+
+def _listen(family: int, address: Any, *, shared: bool) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host in ("", "::") else 1)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address[0] == "::" else 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
@@ -80,8 +110,11 @@ async def serve(
 
 
 def stop_on_signals(stop: asyncio.Event, *, supervised: bool) -> None:
-    """Set ``stop`` on SIGTERM and SIGINT. Unsupervised, a second signal ends the process at once; a supervised
-    worker leaves that to its supervisor, as a terminal or a service manager signals the whole group."""
+    """Set ``stop`` on SIGTERM and SIGINT; a second signal ends the process at once.
+
+    A supervised worker takes SIGTERM only, as often as it comes: a terminal or a service manager signals the
+    whole group, so the rest is its supervisor's business.
+    """
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
@@ -91,5 +124,5 @@ def stop_on_signals(stop: asyncio.Event, *, supervised: bool) -> None:
             signal.raise_signal(number)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM,) if supervised else (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)

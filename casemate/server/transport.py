@@ -205,6 +205,27 @@ class Connection(asyncio.Protocol):
             return True
         return not self._last and (bool(self._held) or not self.worker.draining)
 
+    def send(self, exchange: HttpExchange, reply: bytes, keep: bool) -> None:
+        """Send an exchange's whole reply."""
+        queue = self._queue
+        out = self._out
+        if (
+            keep
+            and self._corked
+            and self._reading is None
+            and self._streaming is None
+            and len(queue) == 1
+            and len(out) < _CORKED_REPLIES
+            and len(reply) < _CORKED_BYTES
+        ):
+            # Most replies: to the only request, from within ``data_received``. What follows does the same to it.
+            exchange.finished = True
+            queue.pop()
+            out.append(reply)
+            return
+        self.emit(exchange, reply)
+        self.finish(exchange, keep)
+
     def emit(self, exchange: HttpExchange, *parts: bytes | memoryview) -> None:
         """Send parts of an exchange's reply, now or when it is its turn."""
         if self._queue[0] is not exchange:

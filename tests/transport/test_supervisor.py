@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from transport_support import HOST, eventually, read_answer
 
+from casemate.server.listeners import bind, bind_each
 from casemate.server.supervisor import supervise
 
 SCRIPT = Path(__file__).with_name("transport_server.py")
@@ -31,6 +32,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
         self.lines: list[str] = []
@@ -166,6 +168,19 @@ def test_a_second_signal_ends_it_at_once(workers: int) -> None:
             assert time.monotonic() - begun < 2.5, "it did not wait for the grace time"
 
 
+def test_an_interrupt_of_the_whole_group_ends_it_cleanly() -> None:
+    """Ctrl-C reaches the workers too."""
+    with started(2) as server:
+        server.wait_ready(2)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(b"GET /very-slow HTTP/1.1\r\n" + HOST + b"\r\n")
+            time.sleep(0.2)
+            os.killpg(server.process.pid, signal.SIGINT)
+            assert read_answer(connection).body == b"very slow"
+        assert server.end() == 0
+        assert not [line for line in server.lines if line.startswith("died")]
+
+
 def test_what_runs_beyond_the_grace_is_cut() -> None:
     with started(1) as server:
         server.wait_ready(1)
@@ -195,6 +210,7 @@ def test_all_workers_serve_and_a_dead_one_is_replaced() -> None:
             pids[int(client.getresponse().read())] += 1
             client.close()
         assert len(pids) == 2, f"both workers take connections: {pids}"
+        assert min(pids.values()) >= 5, f"connections are spread: {pids}"
         victim = min(pids)
         os.kill(victim, signal.SIGKILL)
         eventually(lambda: any(line.startswith("died") for line in server.lines), "the hook was called")
@@ -227,6 +243,20 @@ def _has_ended(pid: int) -> bool:
         return ") Z " in Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return True
+
+
+def test_a_port_that_is_taken_is_an_error() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        for again in (lambda: bind("127.0.0.1", port), lambda: bind_each("127.0.0.1", port, 2)):
+            with pytest.raises(OSError, match="in use"):
+                again()
+    listeners = bind_each("127.0.0.1", port, 2)
+    assert [listener.getsockname()[1] for listener in listeners] == [port, port]
+    with pytest.raises(OSError, match="in use"):
+        bind_each("127.0.0.1", port, 2)
+    for listener in listeners:
+        listener.close()
 
 
 def test_there_must_be_a_worker() -> None:

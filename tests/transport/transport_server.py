@@ -15,7 +15,7 @@ import uvloop
 from transport_support import SampleApplication
 
 from casemate.gate.http import Exchange
-from casemate.server.listeners import bind, serve, stop_on_signals
+from casemate.server.listeners import bind_each, serve, stop_on_signals
 from casemate.server.supervisor import WorkersKeepDying, supervise
 from casemate.server.transport_limits import Limits
 
@@ -34,35 +34,44 @@ class ProcessApplication(SampleApplication):
             super().handle(exchange)
 
 
+def say(line: str) -> None:
+    """In one write: the processes share the pipe."""
+    os.write(1, line.encode() + b"\n")
+
+
 def main() -> None:
     workers, mode = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
-    listener = bind("127.0.0.1", 0)
-    print(listener.getsockname()[1], flush=True)
+    listeners = bind_each("127.0.0.1", 0, workers)
+    say(str(listeners[0].getsockname()[1]))
 
     def run_worker(index: int, sockets: Sequence[socket.socket]) -> None:
         if mode == "dies":
             sys.exit(3)
+
+        for other in sockets:
+            if other is not sockets[index]:
+                other.close()
 
         async def run() -> bool:
             stop = asyncio.Event()
             stop_on_signals(stop, supervised=workers > 1)
 
             def ready() -> None:
-                print(f"ready {index}", flush=True)
+                say(f"ready {index}")
 
             return await serve(
-                ProcessApplication(), sockets, stop=stop, limits=Limits(), grace=3.0, ready=ready
+                ProcessApplication(), [sockets[index]], stop=stop, limits=Limits(), grace=3.0, ready=ready
             )
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             clean = runner.run(run())
-        print(f"clean {index}" if clean else f"cut {index}", flush=True)
+        say(f"clean {index}" if clean else f"cut {index}")
 
     def on_death(index: int, status: int) -> None:
-        print(f"died {index} {status}", flush=True)
+        say(f"died {index} {status}")
 
     try:
-        supervise(workers, run_worker, [listener], grace=3.0, on_death=on_death)
+        supervise(workers, run_worker, listeners, grace=3.0, on_death=on_death)
     except WorkersKeepDying as error:
         sys.exit(str(error))
 
