@@ -268,6 +268,25 @@ def test_a_job_cancelled_and_scheduled_again_while_it_runs_stays_scheduled(bench
     assert bench.worker().next_due() == bench.clock.now() + 100
 
 
+def test_a_jobs_successor_under_its_id_is_not_taken_for_it(bench: Bench) -> None:
+    bench.schedule(after=0, id="same")
+    outcomes: list[str] = []
+
+    def outer(job: Job) -> None:
+        bench.store.write(lambda tx: cancel(tx, "same"))
+        bench.schedule(after=0, id="same")
+
+        def inner(successor: Job) -> None:
+            with pytest.raises(LeaseLost):
+                bench.store.write(job.finish)
+            outcomes.append("fenced")
+
+        assert bench.worker(k=inner).run_due() == 1
+
+    assert bench.worker(k=outer).run_due() == 1
+    assert outcomes == ["fenced"]
+
+
 def test_a_handler_can_finish_with_its_own_transaction(bench: Bench) -> None:
     bench.schedule(after=0)
 

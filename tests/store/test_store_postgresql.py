@@ -174,6 +174,26 @@ def test_a_commit_that_the_server_gets_late_happens_once(proxy: tuple[Proxy, Sto
     assert result in ("run 1", "run 2")
 
 
+def test_a_second_attempt_that_meets_the_first_ones_mark_returns_the_firsts_result(
+    proxy: tuple[Proxy, Store],
+) -> None:
+    between, store = proxy
+    ran: list[int] = []
+
+    def change(tx: Tx) -> str:
+        ran.append(1)
+        put(tx, f"run {len(ran)}")
+        if len(ran) == 2:
+            # The first attempt, which was not committed when this one began, is by now.
+            time.sleep(1)
+        return f"run {len(ran)}"
+
+    between.plan = ["late"]
+    assert store.write(change) == "run 1"
+    assert len(ran) == 2
+    assert stored(store) == ["before", "run 1"]
+
+
 def test_when_nobody_can_tell_the_outcome_is_unknown(
     postgres_url: str, postgres_server: PostgresServer
 ) -> None:
