@@ -6,7 +6,7 @@ import json
 from typing import Any, get_args
 
 import pytest
-from policy_support import ALICE, HOME, allow, deny, document
+from policy_support import ALICE, HOME, allow, ask, deny, document
 
 from casemate.engine.policy import Kind, PolicyError, parse
 
@@ -230,6 +230,11 @@ def trusting(**more: Any) -> str:
         (trusting(Effect="allow"), "Invalid effect: allow"),
         (trusting(Extra="x"), "Unknown field Extra"),
         (trusting(Action="s3:GetObject"), "AssumeRole policy may only specify STS AssumeRole actions."),
+        (trusting(Action="*"), "AssumeRole policy may only specify STS AssumeRole actions."),
+        (
+            trusting(Principal={"Federated": "accounts.*"}),
+            'Invalid principal in policy: "Federated":"accounts.*"',
+        ),
         (trusting(Principal={"AWS": "nobody"}), 'Invalid principal in policy: "AWS":"nobody"'),
         (trusting(Principal={"AWS": []}), 'Invalid principal in policy: "AWS":""'),
         (trusting(Principal={}), 'Invalid principal in policy: "AWS":"{}"'),
@@ -395,6 +400,23 @@ def test_resource_control_policies_that_are_accepted() -> None:
 )
 def test_hostile_documents(kind: Kind, text: str) -> None:
     refused(text, kind)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["${" * 16_000, "${a,'" * 6_000 + "}", "*" * 32_000, "*?" * 16_000, "a." * 16_000 + "*", "${a}" * 8_000],
+    ids=["opened", "quoted", "stars", "wildcards", "labels", "variables"],
+)
+def test_long_values_are_read_in_time(value: str) -> None:
+    """The test's own time limit is the check: nothing here may take quadratic time worth noticing."""
+    written = {"StringLike": {"x:k": value}, "ArnNotLike": {"x:k": "arn:" + value}}
+    parsed = parse(one(Resource="arn:aws:s3:::" + value, Condition=written), "identity")
+    meets_all = set(value) == {"*"}
+    decision = ask(ALICE, "s3:ListBucket", ARN + value * 2, allows=(parsed,), keys={"x:k": "no"})
+    assert decision.allowed is meets_all
+    for principal in ({"Federated": value}, {"Service": value}, {"AWS": value}):
+        with pytest.raises(PolicyError):
+            parse(trusting(Principal=principal), "trust")
 
 
 def test_a_lone_surrogate_in_a_name() -> None:

@@ -94,7 +94,6 @@ class Condition(NamedTuple):
 
     operator: str
     key: str
-    values: tuple[str, ...]
     keys: frozenset[str]
     check: Check
     variables: frozenset[str] = frozenset()
@@ -117,14 +116,12 @@ def compile_condition(
     asked = frozenset().union(*map(needs, templates)) if templated else frozenset()
     if asked:
         bind = _binder(operator, lowered, templates, allow)
-        return Condition(
-            name, lowered, values, asked | {lowered}, lambda lookup: bind(lookup)(lookup), asked, bind
-        )
+        return Condition(name, lowered, asked | {lowered}, lambda lookup: bind(lookup)(lookup), asked, bind)
     if operator.family == "null":
         check = _null_check(lowered, values)
     else:
         check = _fused(operator, lowered, templates, values)
-    return Condition(name, lowered, values, frozenset((lowered,)), check)
+    return Condition(name, lowered, frozenset((lowered,)), check)
 
 
 def _binder(

@@ -127,10 +127,6 @@ class Statement:
     conditions: tuple[Condition, ...]
     ineffective: bool = False
 
-    @property
-    def label(self) -> str:
-        return self.sid or f"#{self.index + 1}"
-
 
 class _Index:
     """Statements by action: literal actions in a dict, wildcards by service, the rest looked at one by

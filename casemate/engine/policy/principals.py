@@ -186,7 +186,7 @@ _UNIQUE_ID: Final = re.compile(r"A(?:IDA|ROA)[A-Z0-9]{8,124}", re.ASCII)
 _SERVICE: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+", re.ASCII)
 _FEDERATED: Final = re.compile(
     r"arn:aws[a-z-]*:iam::\d{12}:(?:saml-provider|oidc-provider)/[^*?]+"
-    r"|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+[^*?]*",
+    r"|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:[:/][^*?]*)?",
     re.ASCII,
 )
 _CANONICAL: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
