@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import uvloop
 
@@ -25,34 +25,34 @@ class Result(NamedTuple):
     p50: float
     p99: float
 
-    @property
-    def rate(self) -> float:
-        """Requests a second."""
-        return self.requests / self.seconds
-
 
 class _Client(asyncio.Protocol):
-    """One connection: one request at a time, the next as soon as the answer is there."""
+    """One request at a time, the next as soon as the answer is there; over one connection for as long as the
+    server keeps it."""
 
-    def __init__(self, requests: list[bytes], first: int, until: float, done: asyncio.Future[None]) -> None:
+    def __init__(self, port: int, requests: list[bytes], first: int, until: float) -> None:
+        self._port = port
         self._requests = requests
         self._next = first
         self._until = until
-        self._done = done
         self._held = b""
         self._sent = 0.0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.latencies: list[float] = []
         self.failures = 0
 
+    async def connect(self) -> None:
+        self._sent = time.perf_counter()
+        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._port)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none of asyncio's classes
+        self._transport = cast(asyncio.Transport, transport)
         self._send()
 
     def _send(self) -> None:
         self._transport.write(self._requests[self._next % len(self._requests)])
         self._next += 1
-        self._sent = time.perf_counter()
 
     def data_received(self, data: bytes) -> None:
         held = self._held = self._held + data if self._held else data
@@ -71,27 +71,26 @@ class _Client(asyncio.Protocol):
             self.failures += 1
         self._held = b""
         if now >= self._until:
+            self.done.set_result(None)
             self._transport.close()
-        else:
+        elif held.find(b"onnection: close", 0, end) < 0:
+            self._sent = now
             self._send()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_result(None)
+        if not self.done.done():
+            # moto's server ends the connection after each answer
+            self._task = asyncio.ensure_future(self.connect())
 
 
 async def _run(port: int, requests: list[bytes], connections: int, seconds: float) -> Result:
-    loop = asyncio.get_running_loop()
     started = time.perf_counter()
     clients = []
-    waits = []
     for number in range(connections):
-        done = loop.create_future()
-        client = _Client(requests, number * len(requests) // connections, started + seconds, done)
-        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]
+        client = _Client(port, requests, number * len(requests) // connections, started + seconds)
+        await client.connect()
         clients.append(client)
-        waits.append(done)
-    await asyncio.wait_for(asyncio.gather(*waits), seconds + 30)
+    await asyncio.wait_for(asyncio.gather(*(client.done for client in clients)), seconds + 30)
     took = time.perf_counter() - started
     latencies = sorted(value for client in clients for value in client.latencies)
     if not latencies:

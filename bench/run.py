@@ -44,7 +44,7 @@ def measure(target: Target, operation: str, files: Path, connections: int, secon
     output = subprocess.run(
         [*generator, str(target.port), str(path), str(connections), str(seconds)],
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
     ).stdout
     cpu = target.cpu_seconds() - before
     found = json.loads(output)
