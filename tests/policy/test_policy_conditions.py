@@ -198,6 +198,19 @@ def test_all_keys_and_operators_must_hold() -> None:
         assert not ask(ALICE, allows=identity(written), keys={**keys, key: None}).allowed
 
 
+def test_a_great_many_conditions() -> None:
+    block = {"StringEquals": {f"x:{number}": "a" for number in range(3000)}}
+    keys: dict[str, Value] = {f"x:{number}": "a" for number in range(3000)}
+    assert ask(ALICE, allows=identity(allow(Condition=block)), keys=keys).allowed
+    assert not ask(ALICE, allows=identity(allow(Condition=block)), keys={**keys, "x:2999": "b"}).allowed
+
+
+def test_a_certain_deny_after_one_that_hangs_on_the_request() -> None:
+    hanging = policy("scp", allow(), deny(Condition={"Bool": {"x:k": "true"}}))
+    for keys, kind in (({"x:k": "true"}, "service control policy"), ({}, "identity-based policy")):
+        assert ask(ALICE, allows=identity(allow(), deny()), scps=[[hanging]], keys=keys).policy_kind == kind
+
+
 def test_key_names_ignore_case_also_those_of_tags() -> None:
     written = allow(Condition={"StringEquals": {"AWS:resourceTAG/CostCenter": "12345"}})
     assert ask(ALICE, allows=identity(written), keys={"aws:resourcetag/costcenter": "12345"}).allowed

@@ -18,7 +18,7 @@ from casemate.engine.policy.principals import Grade
 from casemate.engine.policy.question import Question
 from casemate.engine.policy.variables import Lookup, Value
 
-#: Checks that must all hold for a statement to apply, and the decision if it decides.
+#: What must hold for a statement to apply, one check or none, and the decision if it decides.
 _Alternative = tuple[tuple[Check, ...], Decision]
 
 #: How far a way to an Allow got before it failed; of several failed ways the furthest gives the reason.
@@ -74,9 +74,15 @@ def _residual(denies: tuple[_Alternative, ...], limits: tuple[_Gate, ...], ways:
     constant = _constant(denies, limits, left, hopeless[1])
     if constant is not None:
         return Residual(constant, _always(constant))
+    conditional = tuple((checks[0], decision) for checks, decision in denies if checks)
+    if len(conditional) < len(denies):
+        # _until_certain ended the list with a Deny that applies in any case.
+        return Residual(None, _unless_denied(conditional, denies[-1][1]))
+    if not limits and left and not left[0][0]:
+        return Residual(None, _unless_denied(conditional, left[0][1]))
     if not denies and not limits and len(left) == 1:
         ((gates, decision),) = left
-        if len(gates) == 1 and len(gates[0].alternatives) == 1 and len(gates[0].alternatives[0][0]) == 1:
+        if len(gates) == 1 and len(gates[0].alternatives) == 1:
             ((checks, chosen),) = gates[0].alternatives
             rank, refusal = hopeless
             return Residual(
@@ -87,7 +93,7 @@ def _residual(denies: tuple[_Alternative, ...], limits: tuple[_Gate, ...], ways:
                     gates[0].refusal if gates[0].rank > rank else refusal,
                 ),
             )
-    return Residual(None, _hanging_on_many(denies, limits, left, hopeless))
+    return Residual(None, _hanging_on_many(conditional, limits, left, hopeless))
 
 
 def _constant(
@@ -119,18 +125,25 @@ def _hanging_on_one(check: Check, allowed: Decision, refused: Decision) -> Decid
     return decide
 
 
+def _unless_denied(denies: tuple[tuple[Check, Decision], ...], otherwise: Decision) -> Decide:
+    def decide(lookup: Lookup) -> Decision:
+        for check, decision in denies:
+            if check(lookup):
+                return decision
+        return otherwise
+
+    return decide
+
+
 def _hanging_on_many(
-    denies: tuple[_Alternative, ...],
+    denies: tuple[tuple[Check, Decision], ...],
     limits: tuple[_Gate, ...],
     ways: tuple[_Way, ...],
     hopeless: tuple[int, Decision],
 ) -> Decide:
     def decide(lookup: Lookup) -> Decision:
-        for checks, decision in denies:
-            for check in checks:
-                if not check(lookup):
-                    break
-            else:
+        for check, decision in denies:
+            if check(lookup):
                 return decision
         for alternatives, _, refusal, _ in limits:
             if not any(all(check(lookup) for check in checks) for checks, _ in alternatives):
@@ -227,7 +240,7 @@ class _Preparation:
                     return None
             else:
                 checks.append(self._condition_check(condition))
-        return tuple(checks)
+        return _joined(checks)
 
     def _condition_check(self, condition: Condition) -> Check:
         known = self.known
@@ -252,6 +265,16 @@ class _Preparation:
             return check(lambda key: known[key] if key in known else lookup(key))
 
         return checked
+
+
+def _joined(checks: list[Check]) -> tuple[Check, ...]:
+    """The checks as one."""
+    if len(checks) < 2:
+        return tuple(checks)
+    if len(checks) == 2:
+        first, second = checks
+        return (lambda lookup: first(lookup) and second(lookup),)
+    return (lambda lookup: all(check(lookup) for check in checks),)
 
 
 def prepare(question: Question) -> Residual:
