@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def env(options: argparse.Namespace) -> int:
     """Print the exports."""
+    # A session token that the shell has of another account would be sent along, and be refused.
+    print(_FORGET[options.shell], end="")
     for name, value in variables(settings(options), tls=options.tls).items():
         print(_SHELLS[options.shell](name, value))
     return 0
@@ -78,4 +80,11 @@ _SHELLS: Mapping[str, Callable[[str, str], str]] = {
     "fish": lambda name, value: f"set -gx {name} {_fish(value)};",
     "powershell": lambda name, value: f"$Env:{name} = {_powershell(value)}",
     "dotenv": lambda name, value: f"{name}={value}",
+}
+
+_FORGET: Mapping[str, str] = {
+    "sh": "unset AWS_SESSION_TOKEN\n",
+    "fish": "set -e AWS_SESSION_TOKEN;\n",
+    "powershell": "Remove-Item Env:AWS_SESSION_TOKEN -ErrorAction SilentlyContinue\n",
+    "dotenv": "",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from casemate.cli.problems import CommandError
+from casemate.cli.serve import administrator_text
 from casemate.cli.settings import settings
 
 
@@ -13,7 +14,7 @@ def init(options: argparse.Namespace) -> int:
     from casemate.engine.envelope.errors import EnvelopeError
     from casemate.server.composition import open_data
     from casemate.server.data_lock import DataInUse, lock_data
-    from casemate.server.first_start import first_start, prepare_data
+    from casemate.server.first_start import first_start, is_seeded, prepare_data
     from casemate.server.seed import SeedError, read_seed
     from casemate.store.errors import StoreError
 
@@ -26,6 +27,7 @@ def init(options: argparse.Namespace) -> int:
             opened = open_data(config, seed)
             try:
                 administrator = first_start(opened)
+                seeded = administrator is not None and is_seeded(opened, administrator)
             finally:
                 opened.close()
         finally:
@@ -39,13 +41,11 @@ def init(options: argparse.Namespace) -> int:
     except OSError as error:
         raise CommandError(f"{error.filename or config.data}: {error.strerror}") from None
     if administrator is None:
-        print(f"{config.data} was initialised before; nothing was changed.")
+        print(f"{config.data} was initialised before; its administrator and its keys stay.")
         return 0
-    print(
-        f"{config.data} is ready.\n"
-        f"The administrator of the new account {administrator.account}; the secret is shown once:\n"
-        f"  AWS_ACCESS_KEY_ID      {administrator.key.id}\n"
-        f"  AWS_SECRET_ACCESS_KEY  {administrator.key.secret}\n"
-        f"It is kept in {config.data / 'credentials'} (mode 0600)."
-    )
+    print(f"{config.data} is ready.")
+    if seeded:
+        print(f"The administrator of its account {administrator.account} is the seed's.")
+    else:
+        print("\n".join(administrator_text(config, administrator)))
     return 0

@@ -17,6 +17,7 @@ from casemate.cli.settings import settings
 
 if TYPE_CHECKING:
     from casemate.server.config import Config
+    from casemate.server.credentials_file import Administrator
     from casemate.server.run import Started
 
 
@@ -77,10 +78,8 @@ def _run(config: Config, ready_fd: int | None) -> None:
 
 def start_text(config: Config, started: Started) -> str:
     """What a person wants to know of a server that has just started."""
-    from casemate.server.credentials_file import FILE_NAME
-
     server = started.server
-    kind = " (dev: throwaway data)" if config.dev else ""
+    kind = " for tests (--dev)" if server.dev else ""
     lines = [f"Casemate {server.version} serves{kind}."]
     if server.endpoint is not None:
         lines.append(f"  HTTP       {server.endpoint}")
@@ -90,16 +89,24 @@ def start_text(config: Config, started: Started) -> str:
         lines.append(f"  metrics    {server.metrics_endpoint}")
     lines.append(f"  data       {config.data}")
     if started.administrator is not None:
-        key = started.administrator.key
-        lines += [
-            "",
-            f"The administrator of the new account {started.administrator.account}; the secret is shown once:",
-            f"  AWS_ACCESS_KEY_ID      {key.id}",
-            f"  AWS_SECRET_ACCESS_KEY  {key.secret}",
-            f"It is kept in {config.data / FILE_NAME} (mode 0600).",
-        ]
+        lines += ["", *administrator_text(config, started.administrator)]
     lines += ["", "Point a shell's AWS tools at it:", f'  eval "$({_command()} env{_data_option(config)})"']
     return "\n".join(lines)
+
+
+def administrator_text(config: Config, administrator: Administrator) -> list[str]:
+    """The new administrator. The secret only for a person at a terminal: elsewhere output is kept, as logs."""
+    from casemate.server.credentials_file import FILE_NAME
+
+    key = administrator.key
+    lines = [
+        f"The administrator of the new account {administrator.account}:",
+        f"  AWS_ACCESS_KEY_ID      {key.id}",
+    ]
+    if sys.stdout.isatty():
+        lines.append(f"  AWS_SECRET_ACCESS_KEY  {key.secret}   (shown this once)")
+    lines.append(f"The secret is in {config.data / FILE_NAME} (mode 0600).")
+    return lines
 
 
 def _command() -> str:

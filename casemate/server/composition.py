@@ -13,7 +13,6 @@ from casemate.api import kms as kms_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
 from casemate.engine.envelope.hierarchy import RootKey
-from casemate.engine.envelope.seals import Seal, open_seal
 from casemate.gate.cors import Cors
 from casemate.gate.gate import Gate, Held
 from casemate.gate.keyring import Keyring
@@ -23,6 +22,7 @@ from casemate.server.config import Config
 from casemate.server.credentials_file import read_credentials
 from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
+from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
 from casemate.services import kms, sts
 from casemate.services.iam import identities
@@ -93,11 +93,6 @@ class Worker:
         self.journal.close()
 
 
-def seals_of(config: Config) -> list[Seal]:
-    """The current seal and, while it is being rotated, the previous one. Raises SealError."""
-    return [open_seal(spec) for spec in (config.seal_spec, config.previous_seal) if spec]
-
-
 def open_data(config: Config, seed: Seed | None = None) -> Opened:
     """Open the store, bring its tables up to date and unseal the root key. seed: what to begin with, already
     checked."""
@@ -105,6 +100,7 @@ def open_data(config: Config, seed: Seed | None = None) -> Opened:
     store = open_store(config.database_url, migrations=MIGRATIONS)
     try:
         root = unseal(store, seals_of(config), clock.now())
+        finish_rotation(config, store)
     except BaseException:
         store.close()
         raise

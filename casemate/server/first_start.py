@@ -67,6 +67,11 @@ def first_start(opened: Opened) -> Administrator | None:
     return administrator if opened.store.write(make) else None
 
 
+def is_seeded(opened: Opened, administrator: Administrator) -> bool:
+    """Whether the administrator is the seed's, whose secret its owner knows."""
+    return _seeded_key(opened.seed, administrator.account) == administrator.key
+
+
 def begin(tx: Tx, opened: Opened, administrator: Administrator) -> None:
     """Make what a new server has: the administrator's account, what the seed asks for, the administrator."""
     now = opened.clock.now()
@@ -74,7 +79,7 @@ def begin(tx: Tx, opened: Opened, administrator: Administrator) -> None:
     create_account(tx, account, "default", now)
     if opened.seed is not None:
         _plant(tx, opened, opened.seed)
-    if _seeded_key(opened.seed, account) != key:
+    if not is_seeded(opened, administrator):
         name = _free_name(tx, account)
         create_user(tx, account, name, now, attached=[ADMINISTRATOR_ACCESS])
         create_access_key(tx, opened.keyring, account, name, now, key)

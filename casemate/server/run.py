@@ -22,7 +22,7 @@ from casemate.server.composition import MIGRATIONS, Opened, Worker, open_data, o
 from casemate.server.config import Config
 from casemate.server.credentials_file import Administrator
 from casemate.server.data_lock import lock_data
-from casemate.server.first_start import first_start, prepare_data
+from casemate.server.first_start import first_start, is_seeded, prepare_data
 from casemate.server.health import Front, Health
 from casemate.server.listeners import bind, serve
 from casemate.server.metrics import Published
@@ -49,7 +49,8 @@ class CannotListen(Exception):
 
 
 class Started(NamedTuple):
-    """What a start has to say. administrator: on the first start alone."""
+    """What a start has to say. administrator: the one that the first start made; None where there was one, or
+    where the seed has one."""
 
     server: Running
     administrator: Administrator | None
@@ -95,6 +96,8 @@ def _run(config: Config, seed: Seed | None, listeners: _Listeners, ready: Callab
     assert opened is not None
     try:
         administrator = first_start(opened)
+        if administrator is not None and is_seeded(opened, administrator):
+            administrator = None
         tls = _tls(config) if listeners.secure else None
     except BaseException:
         opened.close()

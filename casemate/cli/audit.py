@@ -1,0 +1,90 @@
+"""``casemate audit tail``"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from casemate.cli.problems import CommandError
+from casemate.cli.settings import initialised
+
+if TYPE_CHECKING:
+    from casemate.store.journal_format import Position
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def tail(options: argparse.Namespace) -> int:
+    """Print the journal's last records, and with -f those that follow."""
+    from casemate.engine.envelope.errors import EnvelopeError
+    from casemate.server.composition import open_data
+    from casemate.server.journal_cipher import JournalCipher
+    from casemate.store.errors import StoreError
+    from casemate.store.journal_format import JournalTampered
+    from casemate.store.journal_reader import follow, read_journal
+
+    if options.n != "all" and not options.n.isdigit():
+        raise CommandError("-n takes a number of records, or all", status=2)
+    config = initialised(options)
+    try:
+        opened = open_data(config)
+    except (EnvelopeError, StoreError) as error:
+        raise CommandError(f"the keys cannot be opened: {error}", "`casemate doctor` tells more.") from None
+    cipher = JournalCipher(opened.root)
+    opened.close()
+    line = _as_json if options.json else _as_text
+    if not config.journal.is_dir():
+        return 0
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    seen: dict[str, Position] = {}
+    try:
+        last: deque[bytes] = deque(maxlen=None if options.n == "all" else int(options.n))
+        for position, record in read_journal(config.journal, cipher):
+            seen[position.run] = position
+            last.append(record)
+        for record in last:
+            print(line(record))
+        if options.follow:
+            sys.stdout.flush()
+            for _, record in follow(config.journal, cipher, stop=stop, after=seen):
+                print(line(record), flush=True)
+    except JournalTampered as error:
+        sys.stdout.flush()
+        raise CommandError(
+            f"the audit journal is not as it was written: {error}",
+            "What comes after that place was not read.",
+        ) from None
+    return 0
+
+
+def _as_json(record: bytes) -> str:
+    return record.decode()
+
+
+def _as_text(record: bytes) -> str:
+    """When, who, what, how it ended, on what, from where."""
+    event: Mapping[str, Any] = json.loads(record)
+    who = event["userIdentity"]
+    service = event["eventSource"].partition(".")[0]
+    parts = [
+        event["eventTime"],
+        who.get("arn") or who.get("accessKeyId") or who["type"].lower(),
+        f"{service}:{event['eventName']}" if service else event["eventName"] or "(unknown)",
+        event.get("errorCode", "ok"),
+        *(resource["ARN"] for resource in event.get("resources") or ()),
+        event["awsRegion"],
+        event["sourceIPAddress"],
+    ]
+    text = "  ".join(str(part) for part in parts)
+    if event.get("errorMessage"):
+        text += f"  ({event['errorMessage']})"
+    # A client's name may hold anything; a terminal obeys control characters.
+    return _CONTROL.sub("�", text)
