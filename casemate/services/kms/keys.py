@@ -35,6 +35,9 @@ SHARDS = 64
 """Keys are cached in so many domains of generations, so that a change of one key leaves nearly all the others
 in memory."""
 
+_KEYS_IN_SHARD = 500
+"""So that the keys in memory take at most about 100 MB."""
+
 ALIASES = "kms.aliases"
 MATERIAL_BYTES = 32
 
@@ -70,7 +73,7 @@ class Keys:
     def __init__(self, store: Store, keyring: Keyring) -> None:
         self._keyring = keyring
         self._shards: list[Cache[_KeyPlace, Key | None]] = [
-            Cache(store, _domain(number), self._load) for number in range(SHARDS)
+            Cache(store, _domain(number), self._load, _KEYS_IN_SHARD) for number in range(SHARDS)
         ]
         self._aliases: Cache[_KeyPlace, Alias | None] = Cache(store, ALIASES, self._load_alias)
 

@@ -34,7 +34,8 @@ class Page:
             operation, _, after = urlsafe_b64decode(marker.encode("ascii")).decode().partition("\n")
         except (Base64Error, UnicodeError):
             operation, after = "", ""
-        if operation != self._operation or not after or self._marker(after) != marker:
+        # U+0000 is in no name, and PostgreSQL takes none.
+        if operation != self._operation or not after or "\0" in after or self._marker(after) != marker:
             raise AwsError("InvalidMarkerException", "Invalid marker.")
         return after
 

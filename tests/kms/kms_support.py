@@ -1,0 +1,192 @@
+"""Servers with accounts and users for KMS's tests, clients of them, and KMS's state without a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from server_support import Server, running_server
+
+from casemate.engine.envelope.hierarchy import RootKey
+from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
+from casemate.gate.call import Call
+from casemate.gate.identity import Identity
+from casemate.gate.keyring import Keyring
+from casemate.services.iam.identities import AccessKey
+from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
+from casemate.services.kms.keys import Keys
+from casemate.store.database import Store, open_store
+from casemate.store.migrate import discover
+
+ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
+REGION = "us-east-1"
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+
+ABSENT_ID = "00000000-0000-4000-8000-000000000000"
+"""A key's id that no key has."""
+
+
+def _inline(*actions: str, resource: str = "*", condition: Mapping[str, Any] | None = None) -> str:
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+    if condition is not None:
+        statement["Condition"] = condition
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+# user: (account, attached policies, inline policy)
+_USERS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
+    "nobody": (ACCOUNT, (), ""),
+    "reader": (ACCOUNT, (), _inline("kms:DescribeKey", "kms:Encrypt")),
+    "tagged": (
+        ACCOUNT,
+        (),
+        _inline("kms:Encrypt", condition={"StringEquals": {"aws:ResourceTag/team": "red"}}),
+    ),
+    "aliased": (
+        ACCOUNT,
+        (),
+        _inline("kms:Encrypt", condition={"StringLike": {"kms:RequestAlias": "alias/app-*"}}),
+    ),
+    "namer": (ACCOUNT, (), _inline("kms:CreateAlias", resource=f"arn:aws:kms:*:{ACCOUNT}:alias/*")),
+    "maker": (ACCOUNT, (), _inline("kms:CreateKey")),
+    "stranger": (OTHER_ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
+    "powerless": (OTHER_ACCOUNT, (), ""),
+}
+
+
+def access_key(user: str) -> AccessKey:
+    name = user.upper().ljust(12, "X")
+    return AccessKey(f"AKIATEST{name}", f"secret-of-{user}-0123456789")
+
+
+def user_arn(user: str) -> str:
+    return f"arn:aws:iam::{_USERS[user][0]}:user/{user}"
+
+
+def seed() -> dict[str, Any]:
+    accounts: dict[str, dict[str, Any]] = {
+        account: {"id": account, "name": f"account {account}", "users": []}
+        for account in (ACCOUNT, OTHER_ACCOUNT)
+    }
+    for user, (account, attached, inline) in _USERS.items():
+        key = access_key(user)
+        accounts[account]["users"].append(
+            {
+                "name": user,
+                "attached_policies": list(attached),
+                "inline_policies": {"own": inline} if inline else {},
+                "access_keys": [{"id": key.id, "secret": key.secret}],
+            }
+        )
+    return {"accounts": list(accounts.values())}
+
+
+class Kms:
+    """A running server's KMS, as its users see it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def of(self, user: str = "admin", region: str = REGION) -> Any:
+        """A boto3 client by that user's access key."""
+        client = self._clients.get((user, region))
+        if client is None:
+            client = self._clients[user, region] = self.server.client("kms", access_key(user), region=region)
+        return client
+
+    def key(self, policy: Mapping[str, Any] | None = None, **more: Any) -> Any:
+        """A new key's metadata. policy: its document, KMS's default unless given."""
+        if policy is not None:
+            more["Policy"] = json.dumps(policy)
+            more["BypassPolicyLockoutSafetyCheck"] = True
+        return self.of().create_key(**more)["KeyMetadata"]
+
+
+@contextmanager
+def refused(code: str, message: str | None = None, status: int = 400) -> Iterator[None]:
+    """Expect AWS's error: its code, its whole message, its HTTP status."""
+    with pytest.raises(ClientError) as caught:
+        yield
+    response = caught.value.response
+    error = response["Error"]
+    assert error["Code"] == code, error
+    if message is not None:
+        assert error["Message"] == message
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+def statement(principal: str | Sequence[str], *actions: str, **more: Any) -> dict[str, Any]:
+    """A key policy's statement that allows, unless more says otherwise."""
+    return {
+        "Effect": "Allow",
+        "Principal": {"AWS": principal},
+        "Action": list(actions),
+        "Resource": "*",
+        **more,
+    }
+
+
+def key_policy(*statements: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+DELEGATION = statement(ROOT, "kms:*")
+
+
+@contextmanager
+def kms_server(folder: Path) -> Iterator[Kms]:
+    file = folder / "seed.json"
+    file.write_text(json.dumps(seed()))
+    with running_server(folder, "--dev", "--seed", str(file)) as server:
+        yield Kms(server)
+
+
+# --- without a server
+
+
+@contextmanager
+def opened_store(folder: Path) -> Iterator[Store]:
+    store = open_store(
+        f"sqlite://{folder}/casemate.db",
+        migrations=[discover("casemate.gate"), discover("casemate.services.kms")],
+    )
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def keys_of(store: Store, root: RootKey) -> Keys:
+    return Keys(store, Keyring(root))
+
+
+def policy_of(document: Mapping[str, Any]) -> Policy:
+    return parse(json.dumps(document), "key")
+
+
+def user_identity(account: str = ACCOUNT, name: str = "alice") -> Identity:
+    arn = f"arn:aws:iam::{account}:user/{name}"
+    principal = Principal(kind="user", arn=arn, account=account, id="AIDAEXAMPLEEXAMPLE22")
+    known = {key: value for key, value in principal_keys(principal).items() if value is not None}
+    return Identity(principal, Attached(), known, {"type": "IAMUser"})
+
+
+def call_by(account: str = ACCOUNT, region: str = REGION, *, via: tuple[str, ...] = ()) -> Call:
+    """A call as resolvers and conditions see it, of no operation."""
+    call = Call()
+    call.identity = user_identity(account)
+    call.account = account
+    call.region = region
+    call.via = via
+    call.route = None
+    call.transaction = None
+    call.mutable = False
+    call.now = 1_700_000_000.0
+    return call
