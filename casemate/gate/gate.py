@@ -232,8 +232,7 @@ class Gate:
         route = call.route = self._router.route(exchange)
         served = route.operation.served
         # 3. authenticate
-        identity = authenticate(call, route, self.directory)
-        if identity is None:
+        if not authenticate(call, route, self.directory):
             raise auth_error(route.family, "missing-token")
         if served is None:
             raise _not_served(route.operation)

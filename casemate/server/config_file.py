@@ -160,9 +160,9 @@ def _quotas(value: Any, origin: Origin) -> dict[str, float]:
 def _region(value: Any, _: Origin) -> str:
     from casemate.gate.regions import regions
 
-    if value not in regions():
+    if not isinstance(value, str) or value not in regions():
         raise ValueError
-    return str(value)
+    return value
 
 
 def _account(value: Any, _: Origin) -> str:
