@@ -152,9 +152,9 @@ def kms_server(folder: Path) -> Iterator[Kms]:
 
 
 @contextmanager
-def opened_store(folder: Path) -> Iterator[Store]:
+def opened_store(url: str) -> Iterator[Store]:
     store = open_store(
-        f"sqlite://{folder}/casemate.db",
+        url,
         migrations=[discover("casemate.gate"), discover("casemate.services.kms")],
     )
     try:

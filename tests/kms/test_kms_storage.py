@@ -25,8 +25,9 @@ NOW = 1_700_000_000.25
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with opened_store(tmp_path) as store:
+def store(database: str) -> Iterator[Store]:
+    """On both kinds of database."""
+    with opened_store(database) as store:
         yield store
 
 
@@ -85,8 +86,7 @@ def test_chosen_ids_and_material(store: Store, keys: Keys, root: RootKey, tmp_pa
 
     # Another server made from the same seed opens what this one has sealed.
     blob = seal_message(key.current, key.arn, b"fixture", {})
-    (tmp_path / "other").mkdir()
-    with opened_store(tmp_path / "other") as other:
+    with opened_store(f"sqlite://{tmp_path}/other.db") as other:
         twin = make(other, keys_of(other, RootKey.generate()), key_id=ABSENT_ID, material=MATERIAL)
         assert open_message(twin.backing[read_header(blob).backing_id], blob, {}) == b"fixture"
 
@@ -101,10 +101,12 @@ def test_a_material_id_tells_neither_material_nor_its_use_elsewhere() -> None:
     assert MATERIAL.hex() not in ids
 
 
-def test_nothing_is_stored_in_the_clear(store: Store, keys: Keys, tmp_path: Path) -> None:
-    make(store, keys, material=MATERIAL)
-    store.close()
-    for file in tmp_path.iterdir():
+def test_nothing_is_stored_in_the_clear(root: RootKey, tmp_path: Path) -> None:
+    with opened_store(f"sqlite://{tmp_path}/casemate.db") as store:
+        make(store, keys_of(store, root), material=MATERIAL)
+    files = [file for file in tmp_path.iterdir() if file.is_file()]
+    assert files
+    for file in files:
         assert MATERIAL not in file.read_bytes(), f"{file.name} holds a key's material"
 
 
@@ -125,9 +127,10 @@ _ALTERED_KEYS = {
     "creation": "UPDATE kms_keys SET created = created + 1 " + _KEY,
     "deletion date": "UPDATE kms_keys SET deletion_date = 1.0 " + _KEY,
     "usage": "UPDATE kms_keys SET key_usage = 'SIGN_VERIFY' " + _KEY,
-    "seal": "UPDATE kms_keys SET seal = x'00' " + _KEY,
+    "seal": "UPDATE kms_keys SET seal = (SELECT wrapped FROM kms_backing_keys LIMIT 1) " + _KEY,
     "no material": "DELETE FROM kms_backing_keys WHERE account = ? AND region = ? AND key_id = ?",
-    "material": "UPDATE kms_backing_keys SET wrapped = x'0102' WHERE account = ? AND region = ? AND key_id = ?",
+    "material": "UPDATE kms_backing_keys SET wrapped = (SELECT seal FROM kms_keys LIMIT 1) "
+    "WHERE account = ? AND region = ? AND key_id = ?",
     "version": "UPDATE kms_backing_keys SET version = 2 WHERE account = ? AND region = ? AND key_id = ?",
 }
 
