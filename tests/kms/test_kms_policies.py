@@ -61,9 +61,9 @@ def test_policy_names(kms: Kms) -> None:
     assert client.list_key_policies(KeyId=key_id)["PolicyNames"] == ["default"]
     policy = client.get_key_policy(KeyId=key_id)["Policy"]
     client.put_key_policy(KeyId=key_id, PolicyName="default", Policy=policy)
-    with refused("NotFoundException"):
+    with refused("NotFoundException", "No such policy exists"):
         client.get_key_policy(KeyId=key_id, PolicyName="other")
-    with refused("NotFoundException"):
+    with refused("NotFoundException", "No such policy exists"):
         client.put_key_policy(KeyId=key_id, PolicyName="other", Policy=policy)
     with refused("ValidationException", "The AWS_RAM policy can only be managed by the RAM service."):
         client.put_key_policy(KeyId=key_id, PolicyName="AWS_RAM", Policy=policy)

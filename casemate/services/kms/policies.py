@@ -17,7 +17,7 @@ def _check_name(name: str) -> None:
     """A key has one policy, "default". (The one that Resource Access Manager manages exists where keys are
     shared by it, which they are not here.)"""
     if name != "default":
-        raise AwsError("NotFoundException", f"No such policy exists: {name}")
+        raise AwsError("NotFoundException", "No such policy exists")
 
 
 @kms.GetKeyPolicy.reads(own_key)
