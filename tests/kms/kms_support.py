@@ -179,8 +179,8 @@ def user_identity(account: str = ACCOUNT, name: str = "alice") -> Identity:
 
 
 def call_by(account: str = ACCOUNT, region: str = REGION, *, via: tuple[str, ...] = ()) -> Call:
-    """A call as resolvers and conditions see it, of no operation."""
-    call = Call()
+    """A call as resolvers and conditions see it, of no operation and from no client."""
+    call = object.__new__(Call)
     call.identity = user_identity(account)
     call.account = account
     call.region = region

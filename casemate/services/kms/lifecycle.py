@@ -3,7 +3,6 @@ CancelKeyDeletion."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +11,7 @@ from casemate.api import kms
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
+from casemate.gate.random_ids import new_uuid
 from casemate.services.kms import deletion
 from casemate.services.kms.key import (
     DISABLED,
@@ -76,7 +76,7 @@ def _description(text: str) -> str:
 def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.CreateKeyResponse:
     """A new symmetric key in the caller's account, with a random id and random material."""
     _check_kind(req)
-    key_id = str(uuid.uuid4())
+    key_id = new_uuid()
     policy = None
     if "Policy" in req:
         policy = accepted(call, req, target, key_arn(call.account, call.region, key_id))
@@ -93,7 +93,7 @@ def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.Cre
     if key is None:
         # 122 random bits have come twice: rather no key than somebody else's.
         raise internal()
-    call.resources.append(key)
+    call.resources = (*call.resources, key)
     return {"KeyMetadata": key.metadata()}
 
 
