@@ -10,41 +10,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+from orjson import dumps
 
 from casemate.errors import AwsError
 from casemate.gate.call import Call
+from casemate.gate.http import Tls
 from casemate.gate.random_ids import new_uuid
-from casemate.gate.resource import Resource
 
-_MAX_TEXTS = 10_000
-_texts: dict[str, bytes] = {}
+_MAX_KEPT = 10_000
+_middles: dict[tuple[str, str, bool, str, str, bytes], tuple[bytes, bytes]] = {}
 _second: tuple[int, bytes] = (0, b"")
-
-
-def _json_text(text: str) -> bytes:
-    """A string as JSON; clients and addresses recur, so they are kept."""
-    found = _texts.get(text)
-    if found is None:
-        if len(_texts) >= _MAX_TEXTS:
-            _texts.clear()
-        found = _texts[text] = orjson.dumps(text.encode("utf-8", "replace").decode("utf-8", "replace"))
-    return found
-
-
-def _event_time(now: float) -> bytes:
-    global _second
-    second = int(now)
-    if _second[0] != second:
-        _second = (second, time.strftime('"%Y-%m-%dT%H:%M:%SZ"', time.gmtime(second)).encode())
-    return _second[1]
-
-
-def _user_identity(call: Call) -> bytes:
-    audit = call.identity.audit
-    if call.via:
-        return audit[:-1] + b',"invokedBy":' + _json_text(f"{call.via[-1]}.amazonaws.com") + b"}"
-    return audit
 
 
 def records(
@@ -64,69 +39,96 @@ def records(
     changed something, without its secrets. Normally one record; another for each owner of a resource in
     another account, with the same sharedEventID.
     """
-    via = f"{call.via[-1]}.amazonaws.com" if call.via else ""
-    listed = [resource for resource in call.resources if resource.type]
-    body = b"".join(
-        (
-            b'{"eventVersion":"1.11","userIdentity":',
-            _user_identity(call),
-            b',"eventTime":',
-            _event_time(call.now),
-            b',"eventSource":',
-            _json_text(source),
-            b',"eventName":',
-            _json_text(name),
-            b',"awsRegion":',
-            _json_text(call.region),
-            b',"sourceIPAddress":',
-            _json_text(via or call.source_ip),
-            b',"userAgent":',
-            _json_text(via or call.user_agent),
-            _error(error) if error is not None else b"",
-            b',"requestParameters":',
-            b"null" if parameters is None else orjson.dumps(parameters, default=str),
-            b',"responseElements":',
-            b"null" if response is None else orjson.dumps(response, default=str),
-            b',"requestID":"',
-            call.request_id.encode(),
-            b'","readOnly":true' if read_only else b'","readOnly":false',
-            _resources(listed) if listed else b"",
-            b',"eventType":"AwsApiCall","managementEvent":true,"eventCategory":"Management"',
-            _tls(call) if call.tls is not None else b"",
+    global _second
+    identity = call.identity.audit
+    via = call.via
+    exchange = call.exchange
+    agent = exchange.headers.get(b"user-agent", b"")
+    peer = exchange.peer
+    if via:
+        peer = f"{via[-1]}.amazonaws.com"
+        agent = peer.encode()
+        identity = b'%b,"invokedBy":"%b"}' % (identity[:-1], agent)
+    second = int(call.now)
+    if _second[0] != second:
+        _second = (second, time.strftime('"%Y-%m-%dT%H:%M:%SZ"', time.gmtime(second)).encode())
+    key = (source, name, read_only, call.region, peer, agent)
+    middle = _middles.get(key)
+    if middle is None:
+        middle = _middle(*key)
+    resources = call.resources
+    if len(resources) == 1:
+        owner, shown = resources[0].account, resources[0].audit
+        elsewhere = bool(shown) and owner != call.account and owner != ""
+    else:
+        shown = b",".join([resource.audit for resource in resources if resource.audit])
+        elsewhere = any(
+            resource.audit and resource.account not in ("", call.account) for resource in resources
         )
+    tls = exchange.tls
+    body = (
+        b'{"eventVersion":"1.11","userIdentity":%b,"eventTime":%b,%b%b,"requestParameters":%b,'
+        b'"responseElements":%b,"requestID":"%b",%b%b%b'
+    ) % (
+        identity,
+        _second[1],
+        middle[0],
+        b"" if error is None else _error(error),
+        b"null" if parameters is None else dumps(parameters, str),
+        b"null" if response is None else dumps(response, str),
+        call.request_id.encode(),
+        middle[1],
+        b',"resources":[%b]' % shown if shown else b"",
+        b"" if tls is None else _tls(tls, call.host),
     )
-    owners = {resource.account for resource in listed} - {call.account, ""} if listed else None
-    if not owners:
-        return [_to(body, call.account, None)]
+    if not elsewhere:
+        return [
+            b'%b,"eventID":"%b","recipientAccountId":"%b"}'
+            % (body, new_uuid().encode(), call.account.encode())
+        ]
+    owners = {resource.account for resource in resources if resource.audit} - {call.account, ""}
     shared = new_uuid()
-    return [_to(body, account, shared) for account in [call.account, *sorted(owners)]]
+    return [
+        body
+        + f',"eventID":"{new_uuid()}","recipientAccountId":"{account}","sharedEventID":"{shared}"}}'.encode()
+        for account in (call.account, *sorted(owners))
+    ]
 
 
-def _to(body: bytes, account: str, shared: str | None) -> bytes:
-    tail = f',"eventID":"{new_uuid()}","recipientAccountId":"{account}"'
-    if shared is not None:
-        tail += f',"sharedEventID":"{shared}"'
-    return body + tail.encode() + b"}"
+def _middle(
+    source: str, name: str, read_only: bool, region: str, peer: str, agent: bytes
+) -> tuple[bytes, bytes]:
+    """What recurs from call to call: before and after what differs."""
+    client = agent.decode("latin-1")
+    before = dumps(
+        {
+            "eventSource": source,
+            "eventName": name,
+            "awsRegion": region,
+            "sourceIPAddress": peer,
+            "userAgent": client,
+        }
+    )
+    after = dumps(
+        {
+            "readOnly": read_only,
+            "eventType": "AwsApiCall",
+            "managementEvent": True,
+            "eventCategory": "Management",
+        }
+    )
+    if len(_middles) >= _MAX_KEPT:
+        _middles.clear()
+    middle = _middles[source, name, read_only, region, peer, agent] = (before[1:-1], after[1:-1])
+    return middle
 
 
 def _error(error: AwsError) -> bytes:
-    text = b',"errorCode":' + _json_text(error.code)
-    return text + b',"errorMessage":' + orjson.dumps(error.message) if error.message else text
+    text = b',"errorCode":' + dumps(error.code)
+    return text + b',"errorMessage":' + dumps(error.message) if error.message else text
 
 
-def _resources(listed: list[Resource]) -> bytes:
-    return b',"resources":' + orjson.dumps(
-        [{"accountId": resource.account, "type": resource.type, "ARN": resource.arn} for resource in listed]
-    )
-
-
-def _tls(call: Call) -> bytes:
-    tls = call.tls
-    assert tls is not None
-    return b',"tlsDetails":' + orjson.dumps(
-        {
-            "tlsVersion": tls.version,
-            "cipherSuite": tls.cipher,
-            "clientProvidedHostHeader": call.host,
-        }
+def _tls(tls: Tls, host: str) -> bytes:
+    return b',"tlsDetails":' + dumps(
+        {"tlsVersion": tls.version, "cipherSuite": tls.cipher, "clientProvidedHostHeader": host}
     )

@@ -23,7 +23,7 @@ _DENIED = {
 }
 
 
-def authorise(call: Call, served: Served, target: Any, request: Mapping[str, Any], family: str) -> None:
+def authorise(call: Call, served: Served, target: Any, request: Mapping[str, Any]) -> None:
     """Raise unless the caller holds every permission that the operation needs of the target.
 
     Raises AWS's refusal with its reason; or, to a caller who would be allowed, the target's own error when it
@@ -34,10 +34,10 @@ def authorise(call: Call, served: Served, target: Any, request: Mapping[str, Any
         resource: Resource | None = target if need.of is None else need.of(target)
         if resource is None:
             continue
-        call.resources.append(resource)
+        call.resources = (*call.resources, resource)
         decision = decide(call, need.action, resource, request)
         if not decision.allowed:
-            raise denied(call, need.action, resource, decision, family)
+            raise denied(call, need.action, resource, decision)
         absent = absent or resource.missing
     if absent is not None:
         raise absent
@@ -74,9 +74,10 @@ def decide(call: Call, action: str, resource: Resource, request: Mapping[str, An
     return residual.decide(lookup_for(call, resource, request))
 
 
-def denied(call: Call, action: str, resource: Resource, decision: Decision, family: str) -> AwsError:
+def denied(call: Call, action: str, resource: Resource, decision: Decision) -> AwsError:
     """AWS's refusal: who, what, on which resource, and the kind of policy that decided."""
-    code, status = _DENIED[family]
+    assert call.route is not None
+    code, status = _DENIED[call.route.family]
     who = call.identity.principal.arn
     return AwsError(
         code,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from casemate.gate.http import Exchange, Tls
-from casemate.gate.identity import Identity
+from casemate.gate.identity import UNKNOWN, Identity
 from casemate.gate.resource import Resource
 from casemate.store.cache import Cache, Miss
 from casemate.store.database import Tx
@@ -27,52 +28,55 @@ class Call:
     pass the caller's call on, first to last ("ssm"); now: seconds since the epoch by the injected clock.
     """
 
-    __slots__ = (
-        "account",
-        "exchange",
-        "gate",
-        "host",
-        "identity",
-        "mutable",
-        "now",
-        "records",
-        "region",
-        "request",
-        "request_id",
-        "resources",
-        "route",
-        "source_ip",
-        "started",
-        "tls",
-        "transaction",
-        "user_agent",
-        "via",
-    )
-
     gate: Gate
     exchange: Exchange
     started: float
     request_id: str
     now: float
-    source_ip: str
-    user_agent: str
-    host: str
-    tls: Tls | None
-    identity: Identity
-    account: str
-    region: str
-    route: Route | None
-    request: Mapping[str, Any]
+
+    # What stands here is what is known of a call at first, and costs nothing to set.
+    identity: Identity = UNKNOWN
+    account: str = ""
+    region: str = ""
+    route: Route | None = None
+    request: Mapping[str, Any] = MappingProxyType({})
     """The parameters, once they are parsed."""
-    via: tuple[str, ...]
-    transaction: Tx | None
+    via: tuple[str, ...] = ()
+    transaction: Tx | None = None
     """The transaction of a write or of a read that may wait; None in the event loop."""
-    mutable: bool
+    mutable: bool = False
     """True inside a write's transaction."""
-    resources: list[Resource]
+    resources: Sequence[Resource] = ()
     """What the call was authorised on, for the audit."""
-    records: list[bytes]
+    records: Sequence[bytes] = ()
     """Audit records of the calls that this call asked of other services."""
+
+    def __init__(self, gate: Gate, exchange: Exchange, request_id: str, started: float, now: float) -> None:
+        self.gate = gate
+        self.exchange = exchange
+        self.request_id = request_id
+        self.started = started
+        self.now = now
+
+    @property
+    def source_ip(self) -> str:
+        """The client's address."""
+        return self.exchange.peer
+
+    @property
+    def tls(self) -> Tls | None:
+        """The TLS connection that the call came over, if it did."""
+        return self.exchange.tls
+
+    @property
+    def user_agent(self) -> str:
+        """What the client says it is; '' when it does not."""
+        return self.exchange.headers.get(b"user-agent", b"").decode("latin-1")
+
+    @property
+    def host(self) -> str:
+        """The Host header."""
+        return self.exchange.headers.get(b"host", b"").decode("latin-1")
 
     @property
     def tx(self) -> Tx:
@@ -92,15 +96,19 @@ class Call:
         part: P = self.gate.parts[kind]
         return part
 
+    def again(self) -> Call:
+        """The same request, of which nothing is known yet."""
+        return Call(self.gate, self.exchange, self.request_id, self.started, self.now)
+
     def passed_on(self, request: Mapping[str, Any], via: str, route: Route) -> Call:
         """The call that a service makes of another on this caller's behalf (``Gate.ask``)."""
-        child = Call()
-        for name in Call.__slots__:
-            setattr(child, name, getattr(self, name))
+        child = self.again()
+        child.identity = self.identity
+        child.account = self.account
+        child.region = self.region
+        child.transaction = self.transaction
+        child.mutable = self.mutable
         child.route = route
         child.request = request
-        child.resources = []
-        child.records = []
-        if via:
-            child.via = (*self.via, via)
+        child.via = (*self.via, via) if via else self.via
         return child

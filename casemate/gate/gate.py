@@ -23,6 +23,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from threading import get_ident
 from typing import Any, Protocol
 
 from casemate import wire
@@ -35,14 +36,15 @@ from casemate.gate.authorise import authorise
 from casemate.gate.call import Call
 from casemate.gate.cors import Cors
 from casemate.gate.http import Exchange
-from casemate.gate.identity import UNKNOWN, Directory
-from casemate.gate.operation import Api, Mode, Operation
+from casemate.gate.identity import Directory
+from casemate.gate.operation import Api, Mode, Operation, Served
 from casemate.gate.random_ids import new_uuid
 from casemate.gate.router import Route, Router, Unroutable
 from casemate.gate.tally import Tallies
 from casemate.gate.throttle import Throttle
 from casemate.store.cache import Miss
 from casemate.store.database import Store, Tx, Unavailable
+from casemate.store.journal import JournalUnavailable
 from casemate.wire import Reply
 
 log = logging.getLogger("casemate.gate")
@@ -59,7 +61,12 @@ class Journal(Protocol):
     @property
     def healthy(self) -> bool: ...
 
-    def append(self, record: bytes, token: Held | None) -> None: ...
+    @property
+    def quick(self) -> bool: ...
+
+    def append(self, record: bytes, token: Held | None, wake: bool = True) -> None: ...
+
+    def flush(self, on_durable: Callable[[list[Held | None], BaseException | None], None]) -> None: ...
 
 
 class Held:
@@ -78,8 +85,9 @@ class Held:
 class Gate:
     """What stands between the transport and the services (an ``http.Application``).
 
-    in_thread: runs a function in a thread that may wait; in_loop: runs one in the event loop;
-    parts: the services' own state, by type, for ``Call.part``; region: where unsigned requests act; paths: the server's own operations by method and path;
+    Made and run in the event loop's thread. soon: runs a function in the loop's next round; in_loop: the same, called
+    from any thread; in_thread: runs one in a thread that may wait; parts: the services' own state, by type, for
+    ``Call.part``; region: where unsigned requests act; paths: the server's own operations by method and path;
     relaxed: replies may leave before their audit record is durable, for those who choose so.
     """
 
@@ -94,6 +102,7 @@ class Gate:
         throttle: Throttle,
         in_thread: Callable[..., object],
         in_loop: Callable[..., object],
+        soon: Callable[..., object],
         parts: Mapping[type, Any],
         region: str = "us-east-1",
         paths: Mapping[tuple[str, bytes], Route] | None = None,
@@ -108,6 +117,9 @@ class Gate:
         self._cors = cors or Cors()
         self._in_loop = in_loop
         self._in_thread = in_thread
+        self._soon = soon
+        self._flush_is_due = False
+        self._home = get_ident()
         self._journal = journal
         self._region = region
         self._relaxed = relaxed
@@ -147,7 +159,12 @@ class Gate:
             if error is not None:
                 held.reply = wire.error_reply(None, "json", _unaudited(), new_uuid())
                 held.code = "ServiceUnavailable"
-            held.exchange.reply(*held.reply)
+            try:
+                status, head, body = held.reply
+                held.exchange.reply(status, head, body)
+            except Exception as defect:
+                # The others of the batch are not to wait for ever.
+                log.error("a reply could not be sent: %s", type(defect).__qualname__)
             self.tallies.count(held.name, held.code, now - held.started)
 
     # --- what services call
@@ -159,65 +176,42 @@ class Gate:
             if operation.served is None:
                 raise _not_served(operation)
             self._throttle.take(operation.service, operation.served.quota, child.account, child.region)
-            result = self._act(child)
+            result = self._act(child, operation.served)
         except AwsError as error:
-            call.records += [*child.records, *self._records(child, None, error)]
+            call.records = [*call.records, *child.records, *self._records(child, None, error)]
             raise
-        call.records += [*child.records, *self._records(child, result, None)]
+        call.records = [*call.records, *child.records, *self._records(child, result, None)]
         return result
 
     # --- the steps
 
     def _receive(self, exchange: Exchange) -> Call:
-        headers = exchange.headers
-        call = Call()
-        call.gate = self
-        call.exchange = exchange
-        call.started = time.perf_counter()
-        call.request_id = new_uuid()
-        call.now = self.clock.now()
-        call.source_ip = exchange.peer
-        call.user_agent = headers.get(b"user-agent", b"").decode("latin-1")
-        call.host = headers.get(b"host", b"").decode("latin-1")
-        call.tls = exchange.tls
-        self._forget(call)
-        return call
-
-    def _forget(self, call: Call) -> None:
-        """Back to step 1: nothing is known of the caller or of what they want."""
-        call.identity = UNKNOWN
-        call.account = ""
+        call = Call(self, exchange, new_uuid(), time.perf_counter(), self.clock.now())
         call.region = self._region
-        call.route = None
-        call.request = {}
-        call.via = ()
-        call.transaction = None
-        call.mutable = False
-        call.resources = []
-        call.records = []
+        return call
 
     def _run(self, call: Call) -> None:
         """All steps of a read; of a write those up to the transaction, which does the rest."""
         result: Mapping[str, Any] | None = None
         refusal: Exception | None = None
         try:
-            route = self._enter(call)
-            served = route.operation.served
-            if served is not None and served.mode is Mode.WRITE:
-                self.store.submit(partial(self._act_in, call), partial(self._acted, call), call.request_id)
+            served = self._enter(call)
+            if served.mode is Mode.WRITE:
+                self.store.submit(partial(self._act_in, call), partial(self._leave, call), call.request_id)
                 return
-            result = self._act(call)
+            result = self._act(call, served)
         except Miss:
             raise
         except Exception as error:
             refusal = error
         self._leave(call, result, refusal)
 
-    def _run_waiting(self, call: Call) -> None:
+    def _run_waiting(self, missed: Call) -> None:
         """The same again, in a thread that may wait for the database."""
+        call = missed.again()
+        call.region = self._region
 
         def run(tx: Tx) -> None:
-            self._forget(call)
             call.transaction = tx
             self._run(call)
 
@@ -226,7 +220,7 @@ class Gate:
         except Exception as error:
             self._leave(call, None, error)
 
-    def _enter(self, call: Call) -> Route:
+    def _enter(self, call: Call) -> Served:
         exchange = call.exchange
         # 2. route
         route = call.route = self._router.route(exchange)
@@ -244,57 +238,87 @@ class Gate:
         self._throttle.take(route.operation.service, served.quota, call.account, call.region)
         if not self._journal.healthy:
             raise _unaudited()
-        return route
+        return served
 
-    def _act(self, call: Call) -> Mapping[str, Any]:
-        route = call.route
-        assert route is not None
-        served = route.operation.served
-        assert served is not None
+    def _act(self, call: Call, served: Served) -> Mapping[str, Any]:
+        request = call.request
         # 6. resolve
-        target = served.resolver(call, call.request)
+        target = served.resolver(call, request)
         # 7. authorise
-        authorise(call, served, target, call.request, route.family)
+        authorise(call, served, target, request)
         # 8. handle
-        result: Mapping[str, Any] = served.handler(call, call.request, target)
+        result: Mapping[str, Any] = served.handler(call, request, target)
         return result
 
     def _act_in(self, call: Call, tx: Tx) -> Mapping[str, Any]:
         """Steps 6 to 8 in a write's transaction; each run starts with nothing of the one before."""
+        assert call.route is not None
+        served = call.route.operation.served
+        assert served is not None
         call.transaction = tx
         call.mutable = True
-        call.resources = []
-        call.records = []
-        return self._act(call)
-
-    def _acted(self, call: Call, result: Mapping[str, Any] | None, error: BaseException | None) -> None:
-        self._leave(call, result, error)
+        call.resources = call.records = ()
+        return self._act(call, served)
 
     def _leave(self, call: Call, result: Mapping[str, Any] | None, refusal: BaseException | None) -> None:
-        """Steps 9 and 10; in the event loop or in any thread of the store's."""
+        """Steps 9 and 10; in the event loop or in any thread of the store's. Raises nothing, and always replies."""
         error = None if refusal is None else _as_aws_error(refusal, call)
+        route = call.route
         reply: Reply | None = None
-        if error is None and result is not None and call.route is not None:
+        try:
             # 10. serialise: before the audit, so that an answer that cannot be written is audited as an error
-            try:
-                reply = call.route.codec.reply(result, call.request_id)
-            except Exception as defect:
-                error = _as_aws_error(defect, call)
+            if error is None and result is not None and route is not None:
+                reply = route.codec.reply(result, call.request_id)
+            records = self._records(call, result, error, refusal)
+        except Exception as defect:
+            error = _as_aws_error(defect, call)
+            reply = None
+            records = audit.records(
+                call,
+                "" if route is None else route.source,
+                "" if route is None else route.operation.name,
+                read_only=False,
+                parameters=None,
+                response=None,
+                error=error,
+            )
         if reply is None:
-            reply = _error_reply(call, refusal, error or _as_aws_error(RuntimeError("no answer"), call))
-        cross_origin = self._cors.head(call.exchange)
-        if cross_origin:
-            reply = reply._replace(head=reply.head + cross_origin)
+            error = error or _as_aws_error(RuntimeError("no answer"), call)
+            reply = _error_reply(call, refusal, error)
+        if b"origin" in call.exchange.headers:
+            reply = reply._replace(head=reply.head + self._cors.head(call.exchange))
         # 9. audit
-        operation = call.route.operation if call.route is not None else None
-        name = repr(operation) if operation is not None else "unknown"
-        held = Held(call.exchange, reply, name, "" if error is None else error.code, call.started)
-        records = [*call.records, *self._records(call, result if error is None else None, error, refusal)]
-        for record in records[:-1]:
-            self._journal.append(record, None)
-        self._journal.append(records[-1], None if self._relaxed else held)
-        if self._relaxed:
-            self._in_loop(self.release, (held,), None)
+        held = Held(
+            call.exchange,
+            reply,
+            "unknown" if route is None else route.operation.action,
+            "" if error is None else error.code,
+            call.started,
+        )
+        self._keep([*call.records, *records] if call.records else records, held)
+
+    def _keep(self, records: Sequence[bytes], held: Held) -> None:
+        """Put a call's records into the journal; its reply leaves when the last of them is durable."""
+        journal = self._journal
+        token = None if self._relaxed else held
+        # In the loop, what is ready is served first; then one write serves all of it.
+        here = journal.quick and get_ident() == self._home
+        try:
+            for record in records[:-1]:
+                journal.append(record, None, not here)
+            journal.append(records[-1], token, not here)
+        except JournalUnavailable as unavailable:
+            self._in_loop(self.release, [held], unavailable)
+            return
+        if here and not self._flush_is_due:
+            self._flush_is_due = True
+            self._soon(self._flush)
+        if token is None:
+            self._in_loop(self.release, [held], None)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        self._journal.flush(self.release)
 
     def _records(
         self,
@@ -315,7 +339,7 @@ class Gate:
             route.operation.name,
             read_only=read_only,
             parameters=route.codec.redact(call.request) if call.request else None,
-            response=route.codec.redact_result(result) if result and not read_only else None,
+            response=route.codec.redact_result(result) if result and not read_only and not error else None,
             error=error,
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orjson import dumps
+
 from casemate.engine.policy import Policy
 from casemate.errors import AwsError
 
@@ -23,7 +25,7 @@ class Resource:
     is no such resource, so that who may not know does not learn it from the error.
     """
 
-    __slots__ = ("account", "arn", "guarded", "missing", "policy", "type")
+    __slots__ = ("account", "arn", "audit", "guarded", "missing", "policy", "type")
 
     def __init__(
         self,
@@ -41,6 +43,8 @@ class Resource:
         self.guarded = guarded
         self.type = type
         self.missing = missing
+        self.audit = dumps({"accountId": account, "type": type, "ARN": arn}) if type else b""
+        """How the audit's record shows it."""
 
     def __repr__(self) -> str:
         return f"<{self.__class__.__name__} {self.arn}>"

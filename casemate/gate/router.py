@@ -70,8 +70,8 @@ class Router:
         """The route of a request whose body has come. Raises Unroutable."""
         target = exchange.headers.get(b"x-amz-target")
         if target is not None:
-            found = self._targets.get(target)
-            return found if found is not None else self._of_target(target)
+            route = self._targets.get(target)
+            return route if route is not None else self._of_target(target)
         own = self._paths.get((exchange.method, exchange.path)) if self._paths else None
         if own is not None:
             return own
@@ -108,7 +108,7 @@ class Router:
         parts = path.decode("latin-1").split("/")
         protocol = "smithy-rpc-v2-cbor"
         if len(parts) != 5 or parts[1] != "service" or parts[3] != "operation":
-            raise Unroutable(_unknown_operation(path.decode("latin-1")), protocol)
+            raise Unroutable(_unknown_operation("", protocol), protocol)
         api = self._by_target.get(parts[2])
         if api is None or protocol not in api.protocols:
             raise Unroutable(
@@ -120,9 +120,9 @@ class Router:
 
     def _of_rest(self, api: Api, exchange: Exchange) -> Route:
         protocol = "rest-json" if "rest-json" in api.protocols else "rest-xml"
-        name = wire.route_rest(api.service, exchange.method, exchange.path, exchange.query)
+        name = wire.route_rest(api.service, exchange.method, exchange.path, exchange.query, exchange.headers)
         if name is None:
-            raise Unroutable(_unknown_operation(""), protocol, api.service)
+            raise Unroutable(_unknown_operation("", protocol), protocol, api.service)
         return self._named(api, name, protocol)
 
     def _of_action(self, api: Api | None, exchange: Exchange, scope: str) -> Route:
@@ -144,7 +144,8 @@ class Router:
             )
         protocol = "ec2" if "ec2" in api.protocols else "query"
         if protocol not in api.protocols:
-            raise Unroutable(_unknown_operation(action), api.protocols[0], api.service, action)
+            spoken = api.protocols[0]
+            raise Unroutable(_unknown_operation(action, spoken), spoken, api.service, action)
         return self._named(api, action, protocol)
 
     def _named(self, api: Api, name: str, protocol: str) -> Route:
@@ -185,7 +186,7 @@ def _action_of(form: bytes) -> tuple[str, str]:
     return fields.get("Action", [""])[0], fields.get("Version", [""])[0]
 
 
-def _unknown_operation(name: str, protocol: str = "json") -> AwsError:
+def _unknown_operation(name: str, protocol: str) -> AwsError:
     if protocol in ("query", "ec2"):
         return AwsError("InvalidAction", f"The action {name} is not valid for this web service.", 400)
     if protocol == "json":

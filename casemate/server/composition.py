@@ -144,6 +144,7 @@ def open_worker(
         throttle=Throttle(config.quotas, share=1 / config.workers),
         in_thread=threads.submit,
         in_loop=loop.call_soon_threadsafe,
+        soon=loop.call_soon,
         parts=parts,
         paths=paths,
         region=config.region,

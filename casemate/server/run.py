@@ -189,6 +189,8 @@ async def _serve(
     def ready() -> None:
         # What is here now stays: out of the collector's sight.
         gc.freeze()
+        # A request leaves little for the collector, which would look for it every seven hundred objects.
+        gc.set_threshold(50_000, 20, 100)
         gc.enable()
         if on_ready is not None:
             on_ready()

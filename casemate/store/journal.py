@@ -8,6 +8,10 @@
 The thread takes whatever has gathered while it was busy, so batches grow with the load and nothing ever
 waits for a timer. What stands in the files is in journal_format.py; journal_reader.py reads them.
 
+**In the caller's thread.** To wake a thread, and to hand the interpreter over to it and back, costs more than the
+sync of a fast disk. So an event loop may append with ``wake=False`` and call ``flush`` once it has served
+what was ready: the batch is written there and then. It should do so only while the disk is ``quick``.
+
 **Failures.** A write or sync that fails hands its records back with the error, and closes the journal to new
 ones (``healthy`` is False, ``append`` raises): no reply may leave without its record. The segment is
 abandoned, since after a failed fsync the kernel may have dropped the pages and a second fsync of the same
@@ -51,6 +55,7 @@ T = TypeVar("T")
 
 _BATCH_RECORDS = 4096
 _BATCH_BYTES = 16 * 1024 * 1024
+_QUICK_SECONDS = 0.001
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +98,10 @@ class Journal(Generic[T]):
         self._leftovers = threading.Lock()
         self._wake = threading.Lock()
         self._wake.acquire()
+        self._writing = threading.Lock()
+        """Held by whoever takes a batch and writes it."""
+        self._sync_seconds = 0.0
+        """How long syncs take: a mean that forgets."""
         self._waiting = False
         """The thread sleeps, or has ended: whoever appends must call ``_nudge``."""
         self._closing = False
@@ -120,12 +129,36 @@ class Journal(Generic[T]):
         """False after a failed write, until a new segment could be begun; and after ``close``."""
         return self._failure is None and not self._closing
 
-    def append(self, record: bytes, token: T) -> None:
-        """Hand a record over. Never blocks. Raises JournalUnavailable unless ``healthy``."""
+    @property
+    def quick(self) -> bool:
+        """Whether the disk is so fast that an event loop loses less by waiting for it than by waking a thread."""
+        return self._sync_seconds < _QUICK_SECONDS
+
+    def append(self, record: bytes, token: T, wake: bool = True) -> None:
+        """Hand a record over. Never blocks. wake: False when the caller will ``flush``. Raises
+        JournalUnavailable unless ``healthy``."""
         if self._failure is not None or self._closing:
             raise JournalUnavailable("the audit journal takes no records") from self._failure
         self._pending.append((record, token))
-        if self._waiting:
+        if self._waiting and wake:
+            self._nudge()
+
+    def flush(self, on_durable: Callable[[list[T], BaseException | None], None]) -> None:
+        """Write here what was appended, and hand it to this ``on_durable`` in this thread; or leave it to the
+        journal's thread where that is writing just now."""
+        if self._failure is not None or not self._writing.acquire(blocking=False):
+            if self._waiting:
+                self._nudge()
+            return
+        try:
+            batch = self._take()
+            failure = self._write_batch(batch) if batch else None
+        finally:
+            self._writing.release()
+        if batch:
+            on_durable([token for _, token in batch], failure)
+        if (failure is not None or self._pending) and self._waiting:
+            # It tries to begin anew; or it takes what came from other threads meanwhile.
             self._nudge()
 
     def close(self) -> None:
@@ -154,21 +187,22 @@ class Journal(Generic[T]):
                 [token for _, token in leftovers], JournalUnavailable("the audit journal is closed")
             )
 
-    # What follows runs in the journal's thread.
+    # The journal's thread.
 
     def _work(self) -> None:
-        pending = self._pending
         while True:
-            if pending:
-                # Only this thread removes, so a slice and a deletion of the same length need no lock.
-                batch = pending[:_BATCH_RECORDS]
-                del pending[: len(batch)]
-                self._flush(batch)
+            if self._pending:
+                with self._writing:
+                    batch = self._take()
+                    failure = self._write_batch(batch) if batch else None
+                if batch:
+                    self._hand_back([token for _, token in batch], failure)
             elif self._closing:
                 break
             else:
                 self._sleep()
-        self._end()
+        with self._writing:
+            self._end()
 
     def _sleep(self) -> None:
         """Until there is something to do. ``append`` looks at ``_waiting`` after it has added to the list,
@@ -181,7 +215,16 @@ class Journal(Generic[T]):
                 self._begin_again()
         self._waiting = False
 
-    def _flush(self, batch: list[tuple[bytes, T]]) -> None:
+    # By whoever holds ``_writing``.
+
+    def _take(self) -> list[tuple[bytes, T]]:
+        # Only who holds the lock removes, so a slice and a deletion of the same length go together.
+        batch = self._pending[:_BATCH_RECORDS]
+        del self._pending[: len(batch)]
+        return batch
+
+    def _write_batch(self, batch: list[tuple[bytes, T]]) -> BaseException | None:
+        """Make a batch durable. Returns why it is not."""
         if self._failure is None:
             try:
                 self._write(batch)
@@ -189,12 +232,13 @@ class Journal(Generic[T]):
                 # Also what no disk causes (a record that is not bytes): the thread must live on, and the
                 # batch's callers must hear of it.
                 self._fail(error)
-        self._hand_back([token for _, token in batch], self._failure)
-        if self._failure is None and self._segment.offset >= self._segment_bytes:
+        failure = self._failure
+        if failure is None and self._segment.offset >= self._segment_bytes:
             try:
                 self._rotate()
             except Exception as error:
                 self._fail(error)
+        return failure
 
     def _write(self, batch: list[tuple[bytes, T]]) -> None:
         records = [record for record, _ in batch]
@@ -203,7 +247,9 @@ class Journal(Generic[T]):
         else:
             for record in records:
                 self._segment.write_frame(encode_records(self._now(), [record]))
+        begun = time.perf_counter()
         self._segment.sync()
+        self._sync_seconds += (time.perf_counter() - begun - self._sync_seconds) / 16
 
     def _hand_back(self, tokens: list[T], error: BaseException | None) -> None:
         try:
