@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
 from botocore.config import Config as ClientConfig
 
+from casemate.cli.main import main
 from casemate.server.credentials_file import Administrator, read_credentials
 from casemate.server.server_file import Running
 from casemate.services.iam.identities import AccessKey
@@ -151,7 +154,18 @@ def running_server(tmp_path: Path, *args: str, env: Mapping[str, str] | None = N
 
 
 def casemate(*args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command to its end, in this process, which has imported most of it already."""
+    out, err = io.StringIO(), io.StringIO()
+    with patch.dict(os.environ, env or {}), redirect_stdout(out), redirect_stderr(err):
+        try:
+            status = main(args)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+    return subprocess.CompletedProcess(args, status, out.getvalue(), err.getvalue())
+
+
+def casemate_process(*args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, as a process of its own."""
     return subprocess.run(
         [*COMMAND, *args],
         stdin=subprocess.DEVNULL,

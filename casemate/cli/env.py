@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 def env(options: argparse.Namespace) -> int:
     """Print the exports."""
+    found = variables(settings(options), tls=options.tls)
     # A session token that the shell has of another account would be sent along, and be refused.
     print(_FORGET[options.shell], end="")
-    for name, value in variables(settings(options), tls=options.tls).items():
+    for name, value in found.items():
         print(_SHELLS[options.shell](name, value))
     return 0
 
