@@ -51,6 +51,16 @@ _NAMES: dict[bytes, bytes] = {}
 """Header names as they came -> in lower case, known to be tokens. Bounded."""
 _HOSTS: set[bytes] = set()
 """Hosts that were found well formed. Bounded."""
+_REQUESTS: dict[bytes, tuple[str, bytes, int]] = {}
+"""Request lines for "/": method, target and flags. As many as there are methods and versions."""
+_LINES: dict[bytes, tuple[bytes, bytes]] = {}
+"""Header lines that come again and again, taken apart and found good. Bounded, and never one with a secret."""
+_RECURRING = frozenset(
+    b"accept accept-encoding amz-sdk-request connection content-length content-type host user-agent x-amz-date "
+    b"x-amz-target".split()
+)
+_LINE_KEPT = 512
+"""Bytes of the longest line that is kept."""
 _KEPT = 512
 
 
@@ -88,23 +98,16 @@ def field_name(raw: bytes) -> bytes:
     return name
 
 
-def parse_head(head: bytes, limits: Limits) -> Head:
-    """Take a head apart: everything before the empty line, without the CRLF that ends the last header.
+class _Control(Exception):
+    """A control character in a line (a bare CR or LF too)."""
 
-    Raises BadRequest (400, 414, 417, 431, 505).
-    """
-    if len(head) > limits.head_bytes:
-        _check_request_line(head, limits)
-        raise BadRequest("head-size", "The request's headers are too large.", 431)
-    lines = head.split(b"\r\n")
-    # Each CRLF is two control characters. Any other one (a bare CR or LF too) makes the sum differ.
-    if len(head.translate(None, _CONTROLS)) + 2 * len(lines) - 2 != len(head):
+
+def _request(head: bytes, line: bytes, limits: Limits) -> tuple[str, bytes, int]:
+    """Method, target and flags of a request line. Raises BadRequest."""
+    parts = line.split(b" ")
+    if has_controls(line) or len(parts) != 3 or len(parts[1]) > limits.target_bytes:
         _check_request_line(head, limits)
         raise BadRequest("control", "The request's head has a control character.")
-    request_line = lines[0]
-    parts = request_line.split(b" ")
-    if len(parts) != 3 or len(parts[1]) > limits.target_bytes:
-        _check_request_line(head, limits)
     raw_method, target, version = parts
     if version == b"HTTP/1.1":
         flags = KEEP_ALIVE
@@ -117,23 +120,62 @@ def parse_head(head: bytes, limits: Limits) -> Head:
         if len(raw_method) > _METHOD_BYTES or not is_token(raw_method) or raw_method == b"CONNECT":
             raise BadRequest("method", "The request's method is not acceptable.")
         method = raw_method.decode("ascii")
-    del lines[0]
-    if len(lines) > limits.header_count:
-        raise BadRequest("header-count", "The request has too many headers.", 431)
+    elif target == b"/":
+        # What every client of the JSON and query protocols sends.
+        _REQUESTS[line] = (method, target, flags)
+    return method, target, flags
 
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    """A header's name and value. Raises BadRequest, _Control."""
+    if has_controls(line):
+        raise _Control
+    raw, colon, value = line.partition(b":")
+    name = _NAMES.get(raw) or field_name(raw)
+    if not colon:
+        raise BadRequest("header", "A header has no colon.")
+    value = value.strip(_BLANK)
+    if name in _RECURRING and len(line) <= _LINE_KEPT:
+        if len(_LINES) >= _KEPT:
+            _LINES.clear()
+        _LINES[line] = (name, value)
+    return name, value
+
+
+def _joined(lines: list[bytes]) -> dict[bytes, bytes]:
+    """The headers of a head in which one is repeated. Raises BadRequest where that must not be."""
     headers: dict[bytes, bytes] = {}
-    known = _NAMES.get
-    for line in lines:
-        raw, colon, value = line.partition(b":")
-        name = known(raw) or field_name(raw)
-        if not colon:
-            raise BadRequest("header", "A header has no colon.")
-        value = value.strip(_BLANK)
+    for name, value in map(_field, lines):
         if name in headers:
             if name in SINGLE:
                 raise BadRequest("repeated", f"The header {name.decode('ascii')} is repeated.")
             value = headers[name] + b"," + value
         headers[name] = value
+    return headers
+
+
+def parse_head(head: bytes, limits: Limits) -> Head:
+    """Take a head apart: everything before the empty line, without the CRLF that ends the last header.
+
+    Raises BadRequest (400, 414, 417, 431, 505).
+    """
+    if len(head) > limits.head_bytes:
+        _check_request_line(head, limits)
+        raise BadRequest("head-size", "The request's headers are too large.", 431)
+    lines = head.split(b"\r\n")
+    request = _REQUESTS.get(lines[0]) or _request(head, lines[0], limits)
+    method, target, flags = request
+    del lines[0]
+    if len(lines) > limits.header_count:
+        raise BadRequest("header-count", "The request has too many headers.", 431)
+    kept = _LINES.get
+    try:
+        headers = dict([kept(line) or _field(line) for line in lines])
+    except _Control:
+        _check_request_line(head, limits)
+        raise BadRequest("control", "The request's head has a control character.") from None
+    if len(headers) != len(lines):
+        headers = _joined(lines)
     if len(head) > limits.header_bytes and max(map(len, lines)) > limits.header_bytes:
         raise BadRequest("header-size", "A header of the request is too large.", 431)
 

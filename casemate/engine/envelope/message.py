@@ -6,20 +6,25 @@
     backing-key id | ciphertext | tag 16
 
 All before the ciphertext is the header; header and encryption context (canonically encoded) are authenticated
-together with the ciphertext. Each message has a key of its own, derived from the backing key and the salt
-(see the package's bounds). A blob is 52 bytes longer than its plaintext, plus the ARN and the backing-key
-id: 159 bytes for an ordinary key's ARN and an id of 32 letters.
+together with the ciphertext. A message is sealed under a key derived from the backing key and a random salt,
+never under the backing key itself: each process draws a salt of its own for each backing key, numbers the
+messages under it by the nonce, and draws another after 2^20 (see the package's bounds). A blob is 52 bytes
+longer than its plaintext, plus the ARN and the backing-key id: 159 bytes for an ordinary key's ARN and an id
+of 32 letters.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping
+from itertools import count
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from casemate.engine.envelope.derivation import SALT_BYTES, TAG_BYTES, Deriver, KeyHolder, fresh
+from casemate.engine.envelope.derivation import SALT_BYTES, TAG_BYTES, Deriver, KeyHolder
 from casemate.engine.envelope.encoding import pairs
 from casemate.engine.envelope.errors import BadCiphertext
 
@@ -28,6 +33,10 @@ _HEAD = struct.Struct(">4s16s12sHH")
 _LENGTHS = struct.Struct(">HH")
 _LABEL = b"casemate kms message 1"
 _LONGEST_NAME = 0xFFFF
+
+MESSAGES_PER_SALT = 2**20
+_OPENERS = 64
+"""Derived keys that are kept for opening, by salt: who opens a message soon opens its neighbours."""
 
 
 class Header(NamedTuple):
@@ -44,34 +53,76 @@ class Header(NamedTuple):
 class BackingKey(KeyHolder):
     """One version of a KMS key's material. id: what finds it again; key: its 32 bytes."""
 
-    __slots__ = ("_deriver", "_named", "id")
+    __slots__ = ("_deriver", "_openers", "_sealer", "id")
 
     def __init__(self, id: str, key: bytes) -> None:  # noqa: A002
         self.id = id
         self._deriver = Deriver(key, _LABEL)
-        self._named: tuple[str | None, bytes] = (None, b"")
+        self._sealer: _Sealer | None = None
+        self._openers: dict[bytes, AESGCM] = {}
 
     def __repr__(self) -> str:
         return f"<BackingKey {self.id}>"
 
-    def _names(self, key_arn: str) -> bytes:
-        """The part of the header that is the same for all messages under this key."""
-        named = self._named
-        if named[0] != key_arn:
-            arn, backing = key_arn.encode(), self.id.encode()
-            if not arn or not backing or len(arn) > _LONGEST_NAME or len(backing) > _LONGEST_NAME:
-                raise ValueError("a key's ARN and id have 1 to 65535 bytes")
-            named = self._named = (key_arn, _LENGTHS.pack(len(arn), len(backing)) + arn + backing)
-        return named[1]
+    def _sealer_for(self, key_arn: str) -> _Sealer:
+        """A new salt, and all that is the same for the messages under it."""
+        arn, backing = key_arn.encode(), self.id.encode()
+        if not arn or not backing or len(arn) > _LONGEST_NAME or len(backing) > _LONGEST_NAME:
+            raise ValueError("a key's ARN and id have 1 to 65535 bytes")
+        salt = os.urandom(SALT_BYTES)
+        names = _LENGTHS.pack(len(arn), len(backing)) + arn + backing
+        self._sealer = sealer = _Sealer(self._deriver.cipher(salt), key_arn, _MAGIC + salt, names)
+        return sealer
+
+    def _opener(self, salt: bytes) -> AESGCM:
+        cipher = self._openers.get(salt)
+        if cipher is None:
+            if len(self._openers) >= _OPENERS:
+                self._openers.clear()
+            cipher = self._openers[salt] = self._deriver.cipher(salt)
+        return cipher
+
+
+class _Sealer:
+    """One derived key for sealing, with the number of the next message under it."""
+
+    __slots__ = ("before", "cipher", "key_arn", "names", "number", "process")
+
+    def __init__(self, cipher: AESGCM, key_arn: str, before: bytes, names: bytes) -> None:
+        self.cipher = cipher
+        self.key_arn = key_arn
+        self.before = before
+        self.names = names
+        # itertools.count gives each number to one thread only.
+        self.number = count()
+        self.process = _process
+
+
+_process = object()
+"""Another object in each process: a forked child must not go on with the numbers of its parent's salts."""
+
+
+def _forked() -> None:
+    global _process
+    _process = object()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def seal_message(key: BackingKey, key_arn: str, plaintext: bytes, context: Mapping[str, str]) -> bytes:
     """The ciphertext blob of ``plaintext`` under ``key``, which belongs to the KMS key ``key_arn``;
     ``context`` is the encryption context, whose order does not matter."""
-    random = fresh()
-    header = _MAGIC + random + key._names(key_arn)
-    cipher = key._deriver.cipher(random[:SALT_BYTES])
-    return header + cipher.encrypt(random[SALT_BYTES:], plaintext, header + pairs(context))
+    sealer = key._sealer
+    if sealer is None or sealer.process is not _process or sealer.key_arn != key_arn:
+        sealer = key._sealer_for(key_arn)
+    number = next(sealer.number)
+    if number >= MESSAGES_PER_SALT:
+        sealer = key._sealer_for(key_arn)
+        number = next(sealer.number)
+    nonce = number.to_bytes(12, "big")
+    header = b"%b%b%b" % (sealer.before, nonce, sealer.names)
+    return header + sealer.cipher.encrypt(nonce, plaintext, header + pairs(context) if context else header)
 
 
 def read_header(blob: bytes) -> Header:
@@ -101,6 +152,6 @@ def open_message(key: BackingKey, blob: bytes, context: Mapping[str, str]) -> by
     if magic != _MAGIC:
         raise BadCiphertext
     try:
-        return key._deriver.cipher(salt).decrypt(nonce, blob[length:], blob[:length] + pairs(context))
+        return key._opener(salt).decrypt(nonce, blob[length:], blob[:length] + pairs(context))
     except InvalidTag:
         raise BadCiphertext from None

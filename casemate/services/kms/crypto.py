@@ -37,7 +37,13 @@ _NO_CONTEXT: Mapping[str, str] = {}
 def _context(context: Mapping[str, str] | None) -> Mapping[str, str]:
     if not context:
         return _NO_CONTEXT
-    if sum(len(name.encode()) + len(value.encode()) for name, value in context.items()) > CONTEXT_BYTES:
+    # A character has four bytes at most: most contexts are plainly small.
+    size = 0
+    for name, value in context.items():
+        size += len(name) + len(value)
+    if size * 4 > CONTEXT_BYTES and sum(len(text.encode()) for item in context.items() for text in item) > (
+        CONTEXT_BYTES
+    ):
         raise invalid(f"The encryption context is larger than {CONTEXT_BYTES} bytes.")
     return context
 
