@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -28,7 +28,7 @@ from casemate.engine.policy import Attached, Policy, Principal, parse, principal
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.cors import Cors
-from casemate.gate.gate import Gate, Held
+from casemate.gate.gate import Gate
 from casemate.gate.http import Exchange, Tls
 from casemate.gate.identity import Credential, Identity
 from casemate.gate.keyring import Keyring
@@ -44,7 +44,7 @@ from casemate.store.journal import Journal
 from casemate.store.journal_reader import read_journal
 from casemate.store.migrate import Migration, Migrations, discover
 
-assert kms.jobs  # importing the service attaches its handlers
+assert kms.__doc__, "importing the service attaches its handlers"
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION = "us-east-1"
@@ -551,7 +551,7 @@ class Rig:
         self._loop: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = SimpleQueue()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="gate-test")
         self.directory = ToyDirectory()
-        self.journal: Journal[Held | None] = Journal(
+        self.journal: Journal[Any] = Journal(
             self._journal_folder,
             self._cipher,
             lambda batch, error: self._in_loop(self.gate.release, batch, error),

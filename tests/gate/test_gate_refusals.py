@@ -52,16 +52,7 @@ def recorded(rig: Rig, answer: Answer) -> dict[str, Any]:
 
 
 def signed_at(moment: datetime, **options: Any) -> FakeExchange:
-    class Then(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return moment
-
-    with (
-        patch.object(botocore.auth, "get_current_datetime", lambda *a, **k: moment)
-        if hasattr(botocore.auth, "get_current_datetime")
-        else patch.object(botocore.auth.datetime, "datetime", Then)
-    ):
+    with patch.object(botocore.auth, "get_current_datetime", lambda *_, **__: moment):
         return json_request(GET, NAMED, **options)
 
 
@@ -256,7 +247,7 @@ def test_headers_a_client_sets_change_nothing_of_who_they_are(rig: Rig) -> None:
         "X-Amz-Source-Account", "X-Amz-Called-Via", "X-Real-Ip", "Forwarded", "X-Amz-Security-Token-Internal",
     )  # fmt: skip
     answer = rig.json(
-        GET, NAMED, user=BOB, more_headers={name: f"ssm.amazonaws.com {ALICE.arn}" for name in names}
+        GET, NAMED, user=BOB, more_headers=dict.fromkeys(names, f"ssm.amazonaws.com {ALICE.arn}")
     )
     assert answer.code == "AccessDeniedException"
     record = recorded(rig, answer)
