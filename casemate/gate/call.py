@@ -11,6 +11,7 @@ from casemate.gate.identity import UNKNOWN, Identity
 from casemate.gate.resource import Resource
 from casemate.store.cache import Cache, Miss
 from casemate.store.database import Tx
+from casemate.wire import Reply
 
 if TYPE_CHECKING:
     from casemate.gate.gate import Gate
@@ -50,6 +51,10 @@ class Call:
     """What the call was authorised on, for the audit."""
     records: Sequence[bytes] = ()
     """Audit records of the calls that this call asked of other services."""
+    reply: Reply
+    """The answer, which waits until the call's audit record is durable."""
+    outcome: str = ""
+    """The error's code; '' when there is none."""
 
     def __init__(self, gate: Gate, exchange: Exchange, request_id: str, started: float, now: float) -> None:
         self.gate = gate

@@ -64,22 +64,9 @@ class Journal(Protocol):
     @property
     def quick(self) -> bool: ...
 
-    def append(self, record: bytes, token: Held | None, wake: bool = True) -> None: ...
+    def append(self, record: bytes, token: Call | None, wake: bool = True) -> None: ...
 
-    def flush(self, on_durable: Callable[[list[Held | None], BaseException | None], None]) -> None: ...
-
-
-class Held:
-    """A reply that waits until its audit record is durable."""
-
-    __slots__ = ("code", "exchange", "name", "reply", "started")
-
-    def __init__(self, exchange: Exchange, reply: Reply, name: str, code: str, started: float) -> None:
-        self.exchange = exchange
-        self.reply = reply
-        self.name = name
-        self.code = code
-        self.started = started
+    def flush(self, on_durable: Callable[[list[Call | None], BaseException | None], None]) -> None: ...
 
 
 class Gate:
@@ -150,22 +137,25 @@ class Gate:
         """No served operation takes a body that is not held in memory, and ``accept`` names none."""
         raise RuntimeError(f"{exchange.method} was not accepted as a stream")
 
-    def release(self, batch: Sequence[Held | None], error: BaseException | None) -> None:
+    def release(self, batch: Sequence[Call | None], error: BaseException | None) -> None:
         """The journal is done with a batch: its replies leave or, where it failed, are replaced by an error."""
         now = time.perf_counter()
-        for held in batch:
-            if held is None:
+        for call in batch:
+            if call is None:
                 continue
+            route = call.route
             if error is not None:
-                held.reply = wire.error_reply(None, "json", _unaudited(), new_uuid())
-                held.code = "ServiceUnavailable"
+                refusal = _unaudited()
+                call.reply = _error_reply(call, None, refusal)
+                call.outcome = refusal.code
             try:
-                status, head, body = held.reply
-                held.exchange.reply(status, head, body)
+                status, head, body = call.reply
+                call.exchange.reply(status, head, body)
             except Exception as defect:
                 # The others of the batch are not to wait for ever.
                 log.error("a reply could not be sent: %s", type(defect).__qualname__)
-            self.tallies.count(held.name, held.code, now - held.started)
+            name = "unknown" if route is None else route.operation.action
+            self.tallies.count(name, call.outcome, now - call.started)
 
     # --- what services call
 
@@ -175,7 +165,8 @@ class Gate:
         try:
             if operation.served is None:
                 raise _not_served(operation)
-            self._throttle.take(operation.service, operation.served.quota, child.account, child.region)
+            if self._throttle.limits:
+                self._throttle.take(operation.service, operation.served.quota, child.account, child.region)
             result = self._act(child, operation.served)
         except AwsError as error:
             call.records = [*call.records, *child.records, *self._records(child, None, error)]
@@ -197,6 +188,9 @@ class Gate:
         try:
             served = self._enter(call)
             if served.mode is Mode.WRITE:
+                if not self._journal.healthy:
+                    # A read's reply would be held back; a write is not even begun.
+                    raise _unaudited()
                 self.store.submit(partial(self._act_in, call), partial(self._leave, call), call.request_id)
                 return
             result = self._act(call, served)
@@ -235,9 +229,8 @@ class Gate:
             exchange.method, exchange.path, exchange.query, exchange.headers, exchange.body
         )
         # 5. throttle
-        self._throttle.take(route.operation.service, served.quota, call.account, call.region)
-        if not self._journal.healthy:
-            raise _unaudited()
+        if self._throttle.limits:
+            self._throttle.take(route.operation.service, served.quota, call.account, call.region)
         return served
 
     def _act(self, call: Call, served: Served) -> Mapping[str, Any]:
@@ -288,19 +281,15 @@ class Gate:
         if b"origin" in call.exchange.headers:
             reply = reply._replace(head=reply.head + self._cors.head(call.exchange))
         # 9. audit
-        held = Held(
-            call.exchange,
-            reply,
-            "unknown" if route is None else route.operation.action,
-            "" if error is None else error.code,
-            call.started,
-        )
-        self._keep([*call.records, *records] if call.records else records, held)
+        call.reply = reply
+        if error is not None:
+            call.outcome = error.code
+        self._keep([*call.records, *records] if call.records else records, call)
 
-    def _keep(self, records: Sequence[bytes], held: Held) -> None:
+    def _keep(self, records: Sequence[bytes], call: Call) -> None:
         """Put a call's records into the journal; its reply leaves when the last of them is durable."""
         journal = self._journal
-        token = None if self._relaxed else held
+        token = None if self._relaxed else call
         # In the loop, what is ready is served first; then one write serves all of it.
         here = journal.quick and get_ident() == self._home
         try:
@@ -308,13 +297,13 @@ class Gate:
                 journal.append(record, None, not here)
             journal.append(records[-1], token, not here)
         except JournalUnavailable as unavailable:
-            self._in_loop(self.release, [held], unavailable)
+            self._in_loop(self.release, [call], unavailable)
             return
         if here and not self._flush_is_due:
             self._flush_is_due = True
             self._soon(self._flush)
         if token is None:
-            self._in_loop(self.release, [held], None)
+            self._in_loop(self.release, [call], None)
 
     def _flush(self) -> None:
         self._flush_is_due = False

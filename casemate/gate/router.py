@@ -62,7 +62,7 @@ class Router:
         self._by_signing_name = {api.signing_name: api for api in apis}
         self._by_version = {api.version: api for api in apis if {"query", "ec2"} & set(api.protocols)}
         self._operations = {(api.service, op.name): op for api in apis for op in api.operations}
-        self._paths = dict(paths or {})
+        self._paths: dict[tuple[str, bytes], Route] = dict(paths or {})
         self._targets: dict[bytes, Route] = {}
         self._routes: dict[tuple[str, str, str], Route] = {}
 

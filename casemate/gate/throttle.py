@@ -17,7 +17,7 @@ class Throttle:
     A bucket holds one second's worth of requests, as AWS's per-second quotas do.
     """
 
-    __slots__ = ("_buckets", "_clock", "_default", "_rates")
+    __slots__ = ("_buckets", "_clock", "_default", "_rates", "limits")
 
     def __init__(
         self,
@@ -27,13 +27,13 @@ class Throttle:
     ) -> None:
         self._rates = {quota: rate * share for quota, rate in rates.items() if quota != "*"}
         self._default = rates["*"] * share if "*" in rates else None
+        self.limits = bool(rates)
+        """False: ``take`` never refuses."""
         self._buckets: dict[tuple[str, str, str], tuple[float, float]] = {}
         self._clock = clock
 
     def take(self, service: str, quota: str, account: str, region: str) -> None:
         """Count one request. Raises ThrottlingException (HTTP 400) when the quota is used up."""
-        if not self._rates and self._default is None:
-            return
         name = f"{service}:{quota}"
         rate = self._rates.get(name, self._default)
         if rate is None:

@@ -13,8 +13,9 @@ from casemate.api import kms as kms_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
 from casemate.engine.envelope.hierarchy import RootKey
+from casemate.gate.call import Call
 from casemate.gate.cors import Cors
-from casemate.gate.gate import Gate, Held
+from casemate.gate.gate import Gate
 from casemate.gate.keyring import Keyring
 from casemate.gate.router import Route
 from casemate.gate.throttle import Throttle
@@ -79,7 +80,7 @@ class Worker:
     """One worker's parts, running."""
 
     opened: Opened
-    journal: Journal[Held | None]
+    journal: Journal[Call | None]
     gate: Gate
     jobs: Jobs
     threads: ThreadPoolExecutor
@@ -124,10 +125,10 @@ def open_worker(
     threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="casemate-read")
     gate: Gate
 
-    def durable(batch: list[Held | None], error: BaseException | None) -> None:
+    def durable(batch: list[Call | None], error: BaseException | None) -> None:
         loop.call_soon_threadsafe(gate.release, batch, error)
 
-    journal: Journal[Held | None] = Journal(
+    journal: Journal[Call | None] = Journal(
         config.journal, JournalCipher(opened.root), durable, worker=f"{number:02d}-{os.getpid()}"
     )
     directory = IamDirectory(opened.store, opened.keyring)

@@ -209,20 +209,23 @@ class Connection(asyncio.Protocol):
         """Send an exchange's whole reply."""
         queue = self._queue
         out = self._out
-        if (
-            keep
-            and self._corked
-            and self._reading is None
-            and self._streaming is None
-            and len(queue) == 1
-            and len(out) < _CORKED_REPLIES
-            and len(reply) < _CORKED_BYTES
-        ):
-            # Most replies: to the only request, from within ``data_received``. What follows does the same to it.
-            exchange.finished = True
-            queue.pop()
-            out.append(reply)
-            return
+        if keep and self._reading is None and self._streaming is None and len(queue) == 1:
+            # Most replies: to the only request. What follows below does the same to it.
+            if self._corked:
+                # From within ``data_received``, which writes once for all.
+                if len(out) < _CORKED_REPLIES and len(reply) < _CORKED_BYTES:
+                    exchange.finished = True
+                    queue.pop()
+                    out.append(reply)
+                    return
+            elif not out and not self._paused and not self._held and self._state == _HEAD:
+                exchange.finished = True
+                queue.pop()
+                if not self._transport.is_closing():
+                    self.worker.counters.sent_bytes += len(reply)
+                    self._transport.write(reply)
+                    self._idle()
+                return
         self.emit(exchange, reply)
         self.finish(exchange, keep)
 
