@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    # Nothing that starting makes is garbage; the server turns the collector on again once it is ready.
-    gc.disable()
     made: list[Path] = []
 
     def throwaway() -> Path:
@@ -42,6 +40,8 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _run(config: Config, ready_fd: int | None) -> None:
+    # Nothing that starting makes is garbage; the server turns the collector on again once it is ready.
+    gc.disable()
     from casemate.engine.envelope.errors import EnvelopeError
     from casemate.server.data_lock import DataInUse
     from casemate.server.run import CannotListen, run
@@ -74,6 +74,8 @@ def _run(config: Config, ready_fd: int | None) -> None:
         raise CommandError(str(error), "`casemate doctor` tells more.") from None
     except OSError as error:
         raise CommandError(f"{error.filename or config.data}: {error.strerror}") from None
+    finally:
+        gc.enable()
 
 
 def start_text(config: Config, started: Started) -> str:

@@ -187,7 +187,7 @@ def exposition(
         [({}, int(jobs is not None))],
     )
     page.add(
-        "casemate_generation",
+        "casemate_generations_total",
         "counter",
         "How often the caches of a domain were made to start afresh.",
         [({"domain": domain}, number) for domain, number in sorted(generations.items())],

@@ -37,6 +37,9 @@ from casemate.store.database import StoreError, open_store
 RUN_FOLDER = "run"
 """In the data directory: what the workers of the running server tell each other."""
 
+_SAME_SIGNAL = 1.0
+"""Seconds in which a second signal is the first one's echo: some send it to the process and to its group."""
+
 log = logging.getLogger("casemate.server")
 
 
@@ -74,8 +77,8 @@ def run(config: Config, ready: Callable[[Started], None]) -> None:
 
     Raises DataInUse, CannotListen, SealError, StoreError, SeedError, OSError: whatever keeps it from starting.
     """
-    logs.set_up(config.log_level, config.log_format)
     seed = seed_of(config)
+    logs.set_up(config.log_level, config.log_format)
     prepare_data(config)
     lock = lock_data(config.data)
     try:
@@ -173,12 +176,16 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    patient_until = 0.0
 
     def told() -> None:
-        if stop.is_set():
-            # Told twice: whoever asks does not want to wait for clients any longer. What was acknowledged is safe.
+        nonlocal patient_until
+        if not stop.is_set():
+            stop.set()
+            patient_until = loop.time() + _SAME_SIGNAL
+        elif loop.time() > patient_until:
+            # Told again: whoever asks does not want to wait for clients any longer. What was acknowledged is safe.
             os._exit(1)
-        stop.set()
 
     loop.add_signal_handler(signal.SIGTERM, told)
     if config.workers == 1:
@@ -247,7 +254,7 @@ def _bind_all(config: Config) -> _Listeners:
 def _bind(host: str, port: int, name: str) -> socket.socket:
     try:
         return bind(host, port)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise CannotListen(f"the host {host} has no address") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

@@ -128,7 +128,7 @@ def test_a_journal_that_rotates_all_the_time_can_be_backed_up(opened: Opened, tm
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        for round_ in range(8):
+        for round_ in range(5):
             before = len(journal_of(data, opened)) if (data / "journal").exists() else 0
             make_backup(opened, tmp_path / f"{round_}.cmb")
             restore_backup(tmp_path / f"{round_}.cmb", tmp_path / f"r{round_}", [seal_of(opened)])
@@ -178,7 +178,7 @@ def test_a_backup_that_was_changed_or_cut_is_refused_wholly(
     make_backup(opened, tmp_path / "b")
     whole = (tmp_path / "b").read_bytes()
     dice = random.Random(5)
-    places = [0, 9, 12, 30, len(whole) - 1, *(dice.randrange(len(whole)) for _ in range(30))]
+    places = [0, 9, 12, 30, len(whole) - 1, *(dice.randrange(len(whole)) for _ in range(12))]
     wrong = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in places]
     wrong += [whole[:at] for at in (0, 5, 11, 100, len(whole) // 2, len(whole) - 1)]
     frame = 16 * 1024 + 16

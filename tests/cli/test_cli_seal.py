@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 from server_support import casemate, running_server
 
 from casemate.engine.envelope.errors import SealError
+from casemate.engine.envelope.seal_keyfile import KeyFileSeal
 from casemate.server import rotation
 from casemate.server.composition import MIGRATIONS, open_data
 from casemate.server.config import Config
 from casemate.server.first_start import first_start, prepare_data
-from casemate.server.sealing import status
-from casemate.store.database import Store, open_store
+from casemate.server.sealing import reseal, status
+from casemate.store.database import Store, Tx, open_store
 
 
 class Crash(BaseException):
@@ -58,8 +60,10 @@ def opens(config: Config) -> None:
         opened.close()
 
 
-def _account(tx: object) -> str:
-    return str(tx.one("SELECT id FROM accounts")[0])  # type: ignore[attr-defined]
+def _account(tx: Tx) -> str:
+    row = tx.one("SELECT id FROM accounts")
+    assert row is not None
+    return str(row[0])
 
 
 def test_a_key_file_is_replaced_and_kept(config: Config) -> None:
@@ -85,23 +89,21 @@ STEPS = ["create", "reseal before", "reseal after", "old kept", "replaced"]
 def test_a_crash_at_any_step_leaves_a_directory_that_starts(
     config: Config, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    real_reseal, real_create, real_replace = rotation.reseal, rotation.KeyFileSeal.create, rotation.os.replace
-
-    def crashing(name: str, real: object, *, after: bool) -> object:
+    def crashing(real: Callable[..., object], *, after: bool) -> Callable[..., object]:
         def run(*args: object) -> object:
             if after:
-                real(*args)  # type: ignore[operator]
+                real(*args)
             raise Crash
 
         return run
 
     if step == "create":
-        monkeypatch.setattr(rotation.KeyFileSeal, "create", crashing(step, real_create, after=True))
+        monkeypatch.setattr(KeyFileSeal, "create", crashing(KeyFileSeal.create, after=True))
     elif step.startswith("reseal"):
-        monkeypatch.setattr(rotation, "reseal", crashing(step, real_reseal, after=step.endswith("after")))
+        crash = crashing(reseal, after=step.endswith("after"))
+        monkeypatch.setattr("casemate.server.rotation.reseal", crash)
     else:
-        crash = crashing(step, real_replace, after=step == "replaced")
-        monkeypatch.setattr(rotation.os, "replace", crash)
+        monkeypatch.setattr(os, "replace", crashing(os.replace, after=step == "replaced"))
     with store_of(config) as store, pytest.raises(Crash):
         rotation.rotate_key_file(config, store)
     monkeypatch.undo()

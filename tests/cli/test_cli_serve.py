@@ -103,7 +103,7 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
 
 
 def test_a_host_that_is_not_ours_is_told(tmp_path: Path) -> None:
-    for host in ("no-such-host.invalid", "192.0.2.1"):
+    for host in (64 * "x" + ".invalid", "192.0.2.1"):
         refused = serve(tmp_path, "--host", host)
         assert refused.returncode == 1
         assert host in refused.stderr
@@ -112,10 +112,11 @@ def test_a_host_that_is_not_ours_is_told(tmp_path: Path) -> None:
 
 def test_wrong_settings_and_seeds_write_nothing(tmp_path: Path) -> None:
     (tmp_path / "seed.json").write_text('{"accounts": [{"id": "1"}]}')
-    refused = serve(tmp_path, "--seed", str(tmp_path / "seed.json"))
+    data = ("--data", str(tmp_path / "data"))
+    refused = casemate("serve", *data, "--seed", str(tmp_path / "seed.json"))
     assert refused.returncode == 2
     assert "accounts[0].id: must be 12 digits" in refused.stderr
-    refused = serve(tmp_path, "--workers", "none", "--host", "")
+    refused = casemate("serve", *data, "--workers", "none", "--host", "")
     assert refused.returncode == 2
     assert "--workers" in refused.stderr
     assert "--host" in refused.stderr
@@ -249,7 +250,9 @@ def test_a_second_signal_ends_a_drain(tmp_path: Path) -> None:
             slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
             time.sleep(0.2)
             server.process.terminate()
+            server.process.terminate()
             wait_for_refusal(server)
+            time.sleep(1.2)
             assert server.process.poll() is None, "it waits for the request"
             server.process.terminate()
             assert server.process.wait(30) == 1

@@ -6,10 +6,11 @@ import json
 import logging
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server_support import Server, casemate_process, running_server
+from server_support import Server, casemate, running_server
 
 from casemate.server.logs import JsonFormatter, TextFormatter, frames, shown
 from casemate.services.iam.identities import AccessKey
@@ -27,13 +28,15 @@ def record(message: object, *args: object, error: BaseException | None = None) -
 
 
 def failed() -> BaseException:
+    empty: dict[str, str] = {}
     try:
         try:
-            {}[SECRET]
+            empty[SECRET]
         except KeyError as cause:
             raise Own(SECRET) from cause
     except Own as error:
-        return error
+        caught = error
+    return caught
 
 
 @pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
@@ -98,7 +101,7 @@ REQUESTS = [
 
 
 @pytest.fixture(scope="module")
-def noisy(tmp_path_factory: pytest.TempPathFactory) -> Server:
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running_server(
         tmp_path_factory.mktemp("noisy"), env={"CASEMATE_LOG_LEVEL": "debug", "CASEMATE_LOG_FORMAT": "json"}
     ) as server:
@@ -155,9 +158,7 @@ def test_the_secret_is_not_in_the_start_text_of_a_server_without_a_terminal(nois
 
 
 def test_settings_errors_show_no_values(tmp_path: Path) -> None:
-    refused = casemate_process(
-        "serve", "--data", str(tmp_path), env={"CASEMATE_DATABASE": f"mysql://u:{SECRET}@h/x"}
-    )
+    refused = casemate("serve", "--data", str(tmp_path), env={"CASEMATE_DATABASE": f"mysql://u:{SECRET}@h/x"})
     assert refused.returncode == 2
     assert SECRET not in refused.stderr
     assert "CASEMATE_DATABASE" in refused.stderr

@@ -81,7 +81,7 @@ def test_a_server_shows_what_it_did(tmp_path: Path) -> None:
         assert page.value("casemate_workers") == 1
         assert page.value("casemate_journal_healthy", worker="0") == 1
         assert page.value("casemate_store_readable") == 1
-        assert page.value("casemate_generation", domain="kms") > 0
+        assert page.value("casemate_generations_total", domain="kms") > 0
         assert page.value("casemate_jobs", state="failing") == 0
         assert page.value("process_resident_memory_bytes", worker="0") > 1e6
         assert page.value("process_cpu_seconds_total", worker="0") > 0

@@ -175,7 +175,7 @@ def read_secret_file(path: Path, what: str) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SealError(f"the {what} {path} is not a file")
-        if status.st_mode & 0o077:
+        if status.st_mode & (0o037 if _is_credential(path) else 0o077):
             mode = stat.S_IMODE(status.st_mode)
             raise SealError(
                 f"the {what} {path} can be read by others (mode {mode:04o}); "
@@ -184,3 +184,10 @@ def read_secret_file(path: Path, what: str) -> bytes:
         return os.read(descriptor, _SECRET_LIMIT)
     finally:
         os.close(descriptor)
+
+
+def _is_credential(path: Path) -> bool:
+    """Whether systemd handed the file to this service (LoadCredential): its one reader is named by an ACL, whose
+    mask stands where the group's permissions do."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    return bool(directory) and path.parent == Path(str(directory))
