@@ -55,6 +55,10 @@ LARGEST_BODY = 4 * 1024 * 1024
 """Bodies up to this size are held for a request that claims an access key; AWS's own limits are the parser's."""
 
 
+_BATCH = 256
+"""So many calls are not kept waiting for others."""
+
+
 class Journal(Protocol):
     """Where audit records go. Each token comes back by ``Gate.release`` once its record is durable."""
 
@@ -105,7 +109,8 @@ class Gate:
         self._in_loop = in_loop
         self._in_thread = in_thread
         self._soon = soon
-        self._flush_is_due = False
+        self._gathered = 0
+        self._gathered_before = 0
         self._home = get_ident()
         self._journal = journal
         self._region = region
@@ -299,14 +304,21 @@ class Gate:
         except JournalUnavailable as unavailable:
             self._in_loop(self.release, [call], unavailable)
             return
-        if here and not self._flush_is_due:
-            self._flush_is_due = True
-            self._soon(self._flush)
+        if here:
+            self._gathered += 1
+            if self._gathered == 1:
+                self._soon(self._flush)
         if token is None:
             self._in_loop(self.release, [call], None)
 
     def _flush(self) -> None:
-        self._flush_is_due = False
+        """Write what has gathered, once a round of the loop has brought nothing more: one sync for all clients
+        that were about to ask costs less than one for each handful of them."""
+        if self._gathered_before < self._gathered < _BATCH:
+            self._gathered_before = self._gathered
+            self._soon(self._flush)
+            return
+        self._gathered = self._gathered_before = 0
         self._journal.flush(self.release)
 
     def _records(
