@@ -30,6 +30,14 @@ _START_SECONDS = 60
 _STOP_SECONDS = 30
 
 
+def environment(further: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's variables and further ones, for processes that keep their bytecode, as installed ones do:
+    to compile all modules anew takes a start longer than all the rest."""
+    found = {**os.environ, **(further or {})}
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    return found
+
+
 class Server:
     """A server that runs. running: what its ``server.json`` says; log: what it has written to stderr."""
 
@@ -132,7 +140,7 @@ def running_server(tmp_path: Path, *args: str, env: Mapping[str, str] | None = N
             stdout=log,
             stderr=log,
             pass_fds=(tell,),
-            env={**os.environ, **(env or {})},
+            env=environment(env),
         )
     os.close(tell)
     try:
@@ -173,7 +181,7 @@ def casemate_process(*args: str, env: Mapping[str, str] | None = None) -> subpro
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, **(env or {})},
+        env=environment(env),
     )
 
 

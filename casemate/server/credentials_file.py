@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +36,8 @@ def write_credentials(data: Path, administrator: Administrator) -> Path:
 def read_credentials(data: Path) -> Administrator:
     """The administrator that DATA/credentials names. Raises FileNotFoundError, and ValueError for another
     file's content."""
+    import configparser  # here, because a server that only serves does not read them
+
     path = data / FILE_NAME
     parser = configparser.ConfigParser(interpolation=None)
     try:

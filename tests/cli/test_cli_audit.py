@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server_support import COMMAND, Server, casemate, running_server
+from server_support import COMMAND, Server, casemate, environment, running_server
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,7 @@ def test_following_goes_on(audited: Server) -> None:
         [*COMMAND, "audit", "tail", "-f", "--json", "-n", "1", "--data", str(audited.data)],
         stdout=subprocess.PIPE,
         text=True,
+        env=environment(),
     )
     assert process.stdout is not None
     audited.client("kms").create_key(Description="while followed")

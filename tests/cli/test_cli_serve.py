@@ -15,7 +15,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from server_support import COMMAND, Server, casemate, casemate_process, running_server
+from server_support import COMMAND, Server, casemate, casemate_process, environment, running_server
 
 from casemate.server.data_lock import holder
 from casemate.server.server_file import running
@@ -168,7 +168,7 @@ def test_a_throwaway_server_leaves_nothing(tmp_path: Path) -> None:
             str(tell),
         ],
         pass_fds=(tell,),
-        env={**os.environ, "TMPDIR": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "xdg")},
+        env=environment({"TMPDIR": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "xdg")}),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -206,6 +206,7 @@ def test_the_secret_is_shown_to_a_person_once(tmp_path: Path) -> None:
             ],
             stdout=theirs,
             stderr=subprocess.STDOUT,
+            env=environment(),
         )
         os.close(theirs)
         text = ""
