@@ -29,7 +29,7 @@ class Config:
     workers: int = 1
     dev: bool = False
     seed: Path | None = None
-    database: str = ""
+    database: str = field(default="", repr=False)
     seal: str = ""
     previous_seal: str = ""
     audit: Literal["durable", "relaxed"] = "durable"

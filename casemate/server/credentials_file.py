@@ -19,6 +19,11 @@ class Administrator(NamedTuple):
     key: AccessKey
 
 
+def credentials_path(data: Path) -> Path:
+    """Where the file is."""
+    return data / FILE_NAME
+
+
 def write_credentials(data: Path, administrator: Administrator) -> Path:
     """Write DATA/credentials (mode 0600), durably and as a whole."""
     path = data / FILE_NAME

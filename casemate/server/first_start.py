@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from casemate.engine.envelope.seal_keyfile import KeyFileSeal
 from casemate.server.config import Config
-from casemate.server.credentials_file import Administrator, write_credentials
+from casemate.server.credentials_file import Administrator, credentials_path, write_credentials
 from casemate.services.iam.identities import (
     AccessKey,
     create_access_key,
@@ -64,7 +64,11 @@ def first_start(opened: Opened) -> Administrator | None:
         begin(tx, opened, administrator)
         return True
 
-    return administrator if opened.store.write(make) else None
+    if not opened.store.write(make):
+        # Another machine was first; the administrator is the one that it made, and its credentials are there.
+        credentials_path(config.data).unlink()
+        return None
+    return administrator
 
 
 def is_seeded(opened: Opened, administrator: Administrator) -> bool:

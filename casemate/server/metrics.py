@@ -94,6 +94,7 @@ class Published:
         """Put a worker's numbers where the others find them."""
         path = self._directory / f"worker-{snapshot.worker:02d}.json"
         temporary = path.with_suffix(".new")
+        temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(asdict(snapshot)))
         temporary.replace(path)
 

@@ -79,6 +79,8 @@ def run(config: Config, ready: Callable[[Started], None]) -> None:
     """
     seed = seed_of(config)
     logs.set_up(config.log_level, config.log_format)
+    # Whatever comes to be in the data directory is its owner's alone.
+    os.umask(0o077)
     prepare_data(config)
     lock = lock_data(config.data)
     try:

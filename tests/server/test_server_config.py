@@ -173,6 +173,10 @@ def test_a_password_does_not_belong_into_a_file(tmp_path: Path) -> None:
     assert "hunter2" not in told
 
 
+def test_a_database_url_does_not_show_in_a_repr(tmp_path: Path) -> None:
+    assert "hunter2" not in repr(Config(data=tmp_path, database="postgresql://u:hunter2@h/db"))
+
+
 def test_a_database_url_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     secret = tmp_path / "url"
     secret.write_text("postgresql://u:hunter2@h/db\n")

@@ -118,20 +118,29 @@ def test_workers_are_added_up_also_after_a_death(tmp_path: Path) -> None:
             path = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
             return [int(pid) for pid in path.read_text().split()]
 
-        def calls() -> float:
-            return scrape(server).value("casemate_requests_total", operation="sts:GetCallerIdentity")
+        def answered(page: Page) -> float:
+            return sum(sample.value for sample in page.samples if sample.name == "casemate_requests_total")
 
-        for _ in range(12):
-            server.client("sts").get_caller_identity()
+        def ask(count: int) -> None:
+            for _ in range(count):  # each by a connection of its own, so that both workers get some
+                with pytest.raises(urllib.error.HTTPError) as refused:
+                    urllib.request.urlopen(server.endpoint)
+                refused.value.close()
+
+        def published() -> float:
+            alive, gone = Published(server.data / "run").others(-1)
+            return answered(Page(exposition(alive, gone, {}, None).decode()))
+
+        ask(12)
         # The others' numbers come along within a second.
-        eventually(lambda: calls() == 12)
+        eventually(lambda: published() == 12)
+        assert answered(scrape(server)) == 12
         before = workers()
         assert len(before) == 2
         os.kill(before[0], signal.SIGKILL)
         eventually(lambda: len(workers()) == 2 and before[0] not in workers())
-        for _ in range(8):
-            server.client("sts").get_caller_identity()
-        eventually(lambda: calls() == 20)
+        ask(8)
+        eventually(lambda: answered(scrape(server)) == 20)
         eventually(lambda: scrape(server).value("casemate_workers") == 2)
         assert "ended with status -9" in server.log
 
