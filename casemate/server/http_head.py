@@ -55,6 +55,11 @@ _REQUESTS: dict[bytes, tuple[str, bytes, int]] = {}
 """Request lines for "/": method, target and flags. As many as there are methods and versions."""
 _LINES: dict[bytes, tuple[bytes, bytes]] = {}
 """Header lines that come again and again, taken apart and found good. Bounded, and never one with a secret."""
+_STARTS: dict[bytes, tuple[str, bytes, int, dict[bytes, bytes]]] = {}
+"""What a client sends before its signature, which stays the same for a second: the request line and such lines,
+taken apart. Bounded."""
+_SIGNED = b"\r\nAuthorization: "
+_STARTS_KEPT = 64
 _RECURRING = frozenset(
     b"accept accept-encoding amz-sdk-request connection content-length content-type host user-agent x-amz-date "
     b"x-amz-target".split()
@@ -142,6 +147,16 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     return name, value
 
 
+def _keep_start(text: bytes, method: str, target: bytes, flags: int) -> None:
+    """Remember how a request begins: the lines before its signature, where all of them recur."""
+    fields = [_LINES.get(line) for line in text.split(b"\r\n")[1:]]
+    headers = dict([field for field in fields if field is not None])
+    if len(headers) == len(fields):
+        if len(_STARTS) >= _STARTS_KEPT:
+            _STARTS.clear()
+        _STARTS[text] = (method, target, flags, headers)
+
+
 def _joined(lines: list[bytes]) -> dict[bytes, bytes]:
     """The headers of a head in which one is repeated. Raises BadRequest where that must not be."""
     headers: dict[bytes, bytes] = {}
@@ -162,21 +177,35 @@ def parse_head(head: bytes, limits: Limits) -> Head:
     if len(head) > limits.head_bytes:
         _check_request_line(head, limits)
         raise BadRequest("head-size", "The request's headers are too large.", 431)
-    lines = head.split(b"\r\n")
-    request = _REQUESTS.get(lines[0]) or _request(head, lines[0], limits)
-    method, target, flags = request
-    del lines[0]
-    if len(lines) > limits.header_count:
-        raise BadRequest("header-count", "The request has too many headers.", 431)
-    kept = _LINES.get
     try:
-        headers = dict([kept(line) or _field(line) for line in lines])
+        at = head.find(_SIGNED)
+        start = _STARTS.get(head[:at]) if at > 0 else None
+        if start is None:
+            lines = head.split(b"\r\n")
+            method, target, flags = _REQUESTS.get(lines[0]) or _request(head, lines[0], limits)
+            del lines[0]
+            kept = _LINES.get
+            headers = dict([kept(line) or _field(line) for line in lines])
+            count = len(lines)
+            if at > 0 and target == b"/" and len(headers) == count:
+                _keep_start(head[:at], method, target, flags)
+        else:
+            method, target, flags, known = start
+            headers = known.copy()
+            lines = head[at + 2 :].split(b"\r\n")
+            kept = _LINES.get
+            for line in lines:
+                name, value = kept(line) or _field(line)
+                headers[name] = value
+            count = len(known) + len(lines)
     except _Control:
         _check_request_line(head, limits)
         raise BadRequest("control", "The request's head has a control character.") from None
-    if len(headers) != len(lines):
-        headers = _joined(lines)
-    if len(head) > limits.header_bytes and max(map(len, lines)) > limits.header_bytes:
+    if count > limits.header_count:
+        raise BadRequest("header-count", "The request has too many headers.", 431)
+    if len(headers) != count:
+        headers = _joined(head.split(b"\r\n")[1:])
+    if len(head) > limits.header_bytes and max(map(len, head.split(b"\r\n"))) > limits.header_bytes:
         raise BadRequest("header-size", "A header of the request is too large.", 431)
 
     host = headers.get(b"host")
