@@ -64,6 +64,7 @@ $(VENV)/.pip: | $(VENV)/bin/python
 
 $(VENV)/.core: pyproject.toml $(VENV)/.pip
 	$(BIN)/python $(PIP) --editable .
+	@$(BIN)/python -m compileall -q casemate  # or the first start takes twice as long
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.pip

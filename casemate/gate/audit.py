@@ -16,6 +16,7 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.http import Tls
 from casemate.gate.random_ids import new_uuid
+from casemate.gate.resource import Resource
 
 _MAX_KEPT = 10_000
 _middles: dict[tuple[str, str, bool, str, str, bytes], tuple[bytes, bytes]] = {}
@@ -93,6 +94,32 @@ def records(
         + f',"eventID":"{new_uuid()}","recipientAccountId":"{account}","sharedEventID":"{shared}"}}'.encode()
         for account in (call.account, *sorted(owners))
     ]
+
+
+def service_event(source: str, name: str, account: str, region: str, now: float, resource: Resource) -> bytes:
+    """The record of what a service does by itself, with nobody calling: CloudTrail's AwsServiceEvent."""
+    return dumps(
+        {
+            "eventVersion": "1.11",
+            "userIdentity": {"accountId": account, "invokedBy": "AWS Internal"},
+            "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+            "eventSource": source,
+            "eventName": name,
+            "awsRegion": region,
+            "sourceIPAddress": "AWS Internal",
+            "userAgent": "AWS Internal",
+            "requestParameters": None,
+            "responseElements": None,
+            "requestID": new_uuid(),
+            "readOnly": False,
+            "resources": [{"accountId": resource.account, "type": resource.type, "ARN": resource.arn}],
+            "eventType": "AwsServiceEvent",
+            "managementEvent": True,
+            "eventCategory": "Management",
+            "eventID": new_uuid(),
+            "recipientAccountId": account,
+        }
+    )
 
 
 def _middle(

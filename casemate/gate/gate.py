@@ -39,6 +39,7 @@ from casemate.gate.http import Exchange
 from casemate.gate.identity import Directory
 from casemate.gate.operation import Api, Mode, Operation, Served
 from casemate.gate.random_ids import new_uuid
+from casemate.gate.resource import Resource
 from casemate.gate.router import Route, Router, Unroutable
 from casemate.gate.tally import Tallies
 from casemate.gate.throttle import Throttle
@@ -178,6 +179,12 @@ class Gate:
             raise
         call.records = [*call.records, *child.records, *self._records(child, result, None)]
         return result
+
+    def record_event(self, source: str, name: str, account: str, region: str, resource: Resource) -> None:
+        """Audit what a service does by itself: a background job's effect. Raises JournalUnavailable."""
+        self._journal.append(
+            audit.service_event(source, name, account, region, self.clock.now(), resource), None
+        )
 
     # --- the steps
 

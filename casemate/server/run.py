@@ -24,7 +24,7 @@ from casemate.server.credentials_file import Administrator
 from casemate.server.data_lock import lock_data
 from casemate.server.first_start import first_start, is_seeded, prepare_data
 from casemate.server.health import Front, Health
-from casemate.server.listeners import bind, serve
+from casemate.server.listeners import bind, bind_each, serve
 from casemate.server.metrics import Published
 from casemate.server.metrics_endpoint import LIMITS as METRICS_LIMITS
 from casemate.server.metrics_endpoint import Metrics
@@ -64,8 +64,19 @@ class _Listeners:
     """The bound sockets, by use. What the operator switched off is empty."""
 
     plain: list[socket.socket]
+    """One for each worker, on one port: a burst of connections to a shared one goes to whoever wakes first."""
     secure: list[socket.socket]
+    """The same."""
     metrics: list[socket.socket]
+    """One for all."""
+
+    def of_worker(self, number: int) -> _Listeners:
+        """What one worker listens on; the other workers' are closed here."""
+        for mine in (self.plain, self.secure):
+            for listener in mine:
+                if listener is not mine[number]:
+                    listener.close()
+        return _Listeners(self.plain[number : number + 1], self.secure[number : number + 1], self.metrics)
 
     def all(self) -> list[socket.socket]:
         return [*self.plain, *self.secure, *self.metrics]
@@ -131,7 +142,8 @@ def _run(config: Config, seed: Seed | None, listeners: _Listeners, ready: Callab
             ready(Started(server, administrator))
 
     def run_worker(number: int, _: Sequence[socket.socket]) -> None:
-        _run_worker(config, number, listeners, tls, opened, seed, on_ready if number == 0 else None)
+        mine = listeners.of_worker(number) if config.workers > 1 else listeners
+        _run_worker(config, number, mine, tls, opened, seed, on_ready if number == 0 else None)
 
     def on_death(number: int, _status: int) -> None:
         _settle(config)
@@ -185,7 +197,7 @@ async def _serve(
         if not stop.is_set():
             stop.set()
             patient_until = loop.time() + _SAME_SIGNAL
-        elif loop.time() > patient_until:
+        elif config.workers == 1 and loop.time() > patient_until:
             # Told again: whoever asks does not want to wait for clients any longer. What was acknowledged is safe.
             os._exit(1)
 
@@ -239,13 +251,13 @@ def seed_of(config: Config) -> Seed | None:
 def _bind_all(config: Config) -> _Listeners:
     listeners = _Listeners([], [], [])
     try:
-        for name, port, sockets in (
-            ("port", config.port, listeners.plain),
-            ("tls-port", config.tls_port, listeners.secure),
-            ("metrics-port", config.metrics_port, listeners.metrics),
+        for name, port, sockets, count in (
+            ("port", config.port, listeners.plain, config.workers),
+            ("tls-port", config.tls_port, listeners.secure, config.workers),
+            ("metrics-port", config.metrics_port, listeners.metrics, 1),
         ):
             if port is not None:
-                sockets.append(_bind(config.host, port, name))
+                sockets += _bind(config.host, port, name, count)
     except BaseException:
         for listener in listeners.all():
             listener.close()
@@ -253,9 +265,9 @@ def _bind_all(config: Config) -> _Listeners:
     return listeners
 
 
-def _bind(host: str, port: int, name: str) -> socket.socket:
+def _bind(host: str, port: int, name: str, count: int) -> list[socket.socket]:
     try:
-        return bind(host, port)
+        return [bind(host, port)] if count == 1 else bind_each(host, port, count)
     except (socket.gaierror, UnicodeError):
         raise CannotListen(f"the host {host} has no address") from None
     except OSError as error:

@@ -20,6 +20,8 @@ PATIENCE = 5
 """So many quick deaths in a row, of all workers together, end the server."""
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+_ECHO = 1.0
+"""A signal that comes again so soon is the same one, sent to the process and to its group."""
 _GRACE_MARGIN = 5.0
 _PR_SET_PDEATHSIG = 1
 
@@ -163,13 +165,17 @@ class _Supervisor:
 
     def _end(self) -> None:
         """Wait until all workers have ended; kill them when it takes too long or a second signal comes."""
-        end = time.monotonic() + self.grace + _GRACE_MARGIN
+        begun = time.monotonic()
+        end = begun + self.grace + _GRACE_MARGIN
         while self.running:
             self._reap()
             if not self.running:
                 return
             left = end - time.monotonic()
-            if left <= 0 or self._wait(left) is not None:
+            told = left > 0 and self._wait(left) is not None
+            if told and time.monotonic() - begun < _ECHO:
+                continue
+            if told or left <= 0:
                 log.error("Killing %d workers that have not ended.", len(self.running))
                 self._signal_all(signal.SIGKILL)
                 end = time.monotonic() + _GRACE_MARGIN

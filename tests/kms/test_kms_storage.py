@@ -297,7 +297,8 @@ def test_a_key_is_gone_at_its_deletion_date(store: Store, keys: Keys) -> None:
     name_it(store, keys, "alias/gone", key)
     name_it(store, keys, "alias/kept", kept)
     clock = _Clock()
-    jobs = Jobs(store, clock, {deletion.KIND: deletion.deleter(store, keys, clock)})
+    recorded: list[Key] = []
+    jobs = Jobs(store, clock, {deletion.KIND: deletion.deleter(store, keys, clock, recorded.append)})
     pending(store, keys, key)
     clock.time += 7 * 86_400 - 1
     assert jobs.run_due() == 0
@@ -309,13 +310,15 @@ def test_a_key_is_gone_at_its_deletion_date(store: Store, keys: Keys) -> None:
     assert find(store, keys, kept.row.id) is not None
     assert find_alias(store, keys, "alias/kept") is not None
     assert rows(store) == [1, 1, 1, 0], "nothing of the key is left"
+    assert [deleted.arn for deleted in recorded] == [key.arn], "it is in the audit once"
     assert jobs.run_due() == 0
 
 
 def test_a_deletion_called_off_does_not_happen(store: Store, keys: Keys) -> None:
     key = make(store, keys)
     clock = _Clock()
-    jobs = Jobs(store, clock, {deletion.KIND: deletion.deleter(store, keys, clock)})
+    recorded: list[Key] = []
+    jobs = Jobs(store, clock, {deletion.KIND: deletion.deleter(store, keys, clock, recorded.append)})
     pending(store, keys, key)
 
     def call_off(tx: Tx) -> None:
@@ -326,12 +329,14 @@ def test_a_deletion_called_off_does_not_happen(store: Store, keys: Keys) -> None
     clock.time += 8 * 86_400
     assert jobs.run_due() == 0
     assert find(store, keys, key.row.id) is not None
+    assert recorded == []
 
 
 def test_the_job_deletes_nothing_but_what_is_due(store: Store, keys: Keys) -> None:
     key = make(store, keys)
     clock = _Clock()
-    jobs = Jobs(store, clock, {deletion.KIND: deletion.deleter(store, keys, clock)})
+    recorded: list[Key] = []
+    jobs = Jobs(store, clock, {deletion.KIND: deletion.deleter(store, keys, clock, recorded.append)})
     pending(store, keys, key)
     # Had back, and the job is still there, as if it had been claimed before.
     store.write(lambda tx: keys.save(tx, key.row))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from casemate.gate.gate import Gate
+    from casemate.services.kms.key import Key
     from casemate.store.jobs import Job
 
 __all__ = ["aliases", "crypto", "jobs", "lifecycle", "policies", "tags"]
@@ -18,4 +19,8 @@ __all__ = ["aliases", "crypto", "jobs", "lifecycle", "policies", "tags"]
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
     """The handlers of KMS's background jobs, by kind."""
-    return {deletion.KIND: deletion.deleter(gate.store, gate.parts[Keys], gate.clock)}
+
+    def record(key: Key) -> None:
+        gate.record_event("kms.amazonaws.com", "DeleteKey", key.account, key.row.region, key)
+
+    return {deletion.KIND: deletion.deleter(gate.store, gate.parts[Keys], gate.clock, record)}

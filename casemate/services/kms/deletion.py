@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from casemate.clock import Clock
-from casemate.services.kms.key import PENDING_DELETION, KeyRow
+from casemate.services.kms.key import PENDING_DELETION, Key, KeyRow
 from casemate.services.kms.keys import Keys
 from casemate.store.database import Store, Tx
 from casemate.store.jobs import Job, cancel, schedule
@@ -33,23 +33,28 @@ def call_off(tx: Tx, row: KeyRow) -> None:
     cancel(tx, _job_id(row))
 
 
-def deleter(store: Store, keys: Keys, clock: Clock) -> Callable[[Job], None]:
+def deleter(store: Store, keys: Keys, clock: Clock, record: Callable[[Key], None]) -> Callable[[Job], None]:
     """The job's handler. It deletes only what is still pending deletion and due, whatever became of the key since
-    the job was planned; running again does no harm."""
+    the job was planned; running again does no harm. record: writes the deletion into the audit."""
 
     def run(job: Job) -> None:
-        def delete(tx: Tx) -> bool:
+        def delete(tx: Tx) -> Key | None:
             place = job.payload
             key = keys.load(tx, place["account"], place["region"], place["key_id"])
-            due = False
-            if key is not None and key.row.state == PENDING_DELETION and key.row.deletion_date is not None:
-                due = key.row.deletion_date <= clock.now()
-                if due:
-                    keys.delete(tx, key.row)
+            due = (
+                key is not None
+                and key.row.state == PENDING_DELETION
+                and key.row.deletion_date is not None
+                and key.row.deletion_date <= clock.now()
+            )
+            if key is not None and due:
+                keys.delete(tx, key.row)
             job.finish(tx)
-            return due
+            return key if due else None
 
-        if store.write(delete):
-            log.info("key %s of account %s is deleted", job.payload["key_id"], job.payload["account"])
+        deleted = store.write(delete)
+        if deleted is not None:
+            record(deleted)
+            log.info("key %s of account %s is deleted", deleted.row.id, deleted.account)
 
     return run
