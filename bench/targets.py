@@ -28,6 +28,7 @@ REQUESTS = 256
 
 PLAINTEXT_BYTES = 64
 CONTEXT = {"app": "bench", "stage": "test"}
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 OPERATIONS = ("Encrypt", "Decrypt", "GenerateDataKey")
 
 
@@ -84,7 +85,8 @@ def start(
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, **(env or {})},
+        # With bytecode kept, as an installed program has it.
+        env={**_ENVIRONMENT, **(env or {})},
     )
     while True:
         try:
