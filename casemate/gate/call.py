@@ -62,6 +62,10 @@ class Call:
         self.request_id = request_id
         self.started = started
         self.now = now
+        self.counted: list[str] = []
+        """The request quotas that were taken from, by this call and those that it asked."""
+        self.counted_before: list[str] = []
+        """The same, when it was run before and had to start again."""
 
     @property
     def source_ip(self) -> str:
@@ -102,12 +106,16 @@ class Call:
         return part
 
     def again(self) -> Call:
-        """The same request, of which nothing is known yet."""
-        return Call(self.gate, self.exchange, self.request_id, self.started, self.now)
+        """The same request, of which nothing is known yet but what it was counted for."""
+        call = Call(self.gate, self.exchange, self.request_id, self.started, self.now)
+        call.counted_before = [*self.counted_before, *self.counted]
+        return call
 
     def passed_on(self, request: Mapping[str, Any], via: str, route: Route) -> Call:
         """The call that a service makes of another on this caller's behalf (``Gate.ask``)."""
         child = self.again()
+        child.counted = self.counted
+        child.counted_before = self.counted_before
         child.identity = self.identity
         child.account = self.account
         child.region = self.region

@@ -172,7 +172,7 @@ class Gate:
             if operation.served is None:
                 raise _not_served(operation)
             if self._throttle.limits:
-                self._throttle.take(operation.service, operation.served.quota, child.account, child.region)
+                self._count_against_quota(child, operation.service, operation.served.quota)
             result = self._act(child, operation.served)
         except AwsError as error:
             call.records = [*call.records, *child.records, *self._records(child, None, error)]
@@ -203,6 +203,8 @@ class Gate:
                 if not self._journal.healthy:
                     # A read's reply would be held back; a write is not even begun.
                     raise _unaudited()
+                # What is counted from here on, the transaction may run again.
+                call.counted.clear()
                 self.store.submit(partial(self._act_in, call), partial(self._leave, call), call.request_id)
                 return
             result = self._act(call, served)
@@ -242,8 +244,17 @@ class Gate:
         )
         # 5. throttle
         if self._throttle.limits:
-            self._throttle.take(route.operation.service, served.quota, call.account, call.region)
+            self._count_against_quota(call, route.operation.service, served.quota)
         return served
+
+    def _count_against_quota(self, call: Call, service: str, quota: str) -> None:
+        """Once for each request, however often it has to start again."""
+        name = f"{service}:{quota}"
+        if name in call.counted_before:
+            call.counted_before.remove(name)
+        else:
+            self._throttle.take(service, quota, call.account, call.region)
+        call.counted.append(name)
 
     def _act(self, call: Call, served: Served) -> Mapping[str, Any]:
         request = call.request
@@ -263,7 +274,12 @@ class Gate:
         call.transaction = tx
         call.mutable = True
         call.resources = call.records = ()
-        return self._act(call, served)
+        call.counted_before += call.counted
+        call.counted.clear()
+        result = self._act(call, served)
+        # Here, so that an answer that cannot be written undoes what it would have told.
+        call.reply = call.route.codec.reply(result, call.request_id)
+        return result
 
     def _leave(self, call: Call, result: Mapping[str, Any] | None, refusal: BaseException | None) -> None:
         """Steps 9 and 10; in the event loop or in any thread of the store's. Raises nothing, and always replies."""
@@ -273,7 +289,7 @@ class Gate:
         try:
             # 10. serialise: before the audit, so that an answer that cannot be written is audited as an error
             if error is None and result is not None and route is not None:
-                reply = route.codec.reply(result, call.request_id)
+                reply = call.reply if call.mutable else route.codec.reply(result, call.request_id)
             records = self._records(call, result, error, refusal)
         except Exception as defect:
             error = _as_aws_error(defect, call)

@@ -10,7 +10,7 @@ from casemate.errors import AwsError
 from casemate.wire.models import Operation, Shape, service
 from casemate.wire.query_protocol import FormReaders, error_content, head, parse_with
 from casemate.wire.replies import Parse, Reply, Write, resolve
-from casemate.wire.xml_writer import XmlWriters, escape
+from casemate.wire.xml_writer import XmlWriters, escape, escape_message
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -61,7 +61,7 @@ def error(name: str | None, failure: AwsError, request_id: str) -> Reply:
     fields = error_content(_writers(name or ""), failure, resolved)
     body = (
         f"{_DECLARATION}<Response><Errors><Error><Code>{escape(resolved.code)}</Code>"
-        f"<Message>{escape(failure.message)}</Message>{fields}</Error></Errors>"
+        f"<Message>{escape_message(failure.message)}</Message>{fields}</Error></Errors>"
         f"<RequestID>{escape(request_id)}</RequestID></Response>"
     )
     return Reply(resolved.status, head(request_id), body.encode())

@@ -12,7 +12,7 @@ from casemate.wire.models import Operation, Service, Shape, service
 from casemate.wire.refusals import Unreadable
 from casemate.wire.replies import Parse, Reply, ResolvedError, Write, resolve
 from casemate.wire.text_values import text_reader
-from casemate.wire.xml_writer import XmlWriters, element, escape
+from casemate.wire.xml_writer import XmlWriters, element, escape, escape_message
 
 FieldReader = Callable[[Any], Any]
 
@@ -211,7 +211,7 @@ def error(name: str | None, failure: AwsError, request_id: str) -> Reply:
     fields = error_content(_writers(name or ""), failure, resolved)
     body = (
         f"<ErrorResponse{_namespace(owner)}><Error><Type>{'Sender' if resolved.sender else 'Receiver'}</Type>"
-        f"<Code>{escape(resolved.code)}</Code><Message>{escape(failure.message)}</Message>{fields}</Error>"
+        f"<Code>{escape(resolved.code)}</Code><Message>{escape_message(failure.message)}</Message>{fields}</Error>"
         f"<RequestId>{escape(request_id)}</RequestId></ErrorResponse>"
     )
     return Reply(resolved.status, head(request_id), body.encode())

@@ -15,7 +15,7 @@ from casemate.wire.query_protocol import error_content
 from casemate.wire.refusals import Unreadable
 from casemate.wire.replies import Parse, Reply, Write, header_line, resolve
 from casemate.wire.xml_reader import XmlReaders, load
-from casemate.wire.xml_writer import XmlWriters, escape, namespace
+from casemate.wire.xml_writer import XmlWriters, escape, escape_message, namespace
 
 _XML = b"Content-Type: application/xml\r\n"
 _OCTETS = b"Content-Type: binary/octet-stream\r\n"
@@ -166,7 +166,7 @@ def error(name: str | None, failure: AwsError, request_id: str) -> Reply:
     """An error's answer; name: the service's, None when it is not known. S3 has a document of its own."""
     resolved = resolve(service(name) if name is not None else None, failure)
     fields = error_content(_writers(name or ""), failure, resolved)
-    code, message = escape(resolved.code), escape(failure.message)
+    code, message = escape(resolved.code), escape_message(failure.message)
     if name == "s3":
         body = (
             f"{_DECLARATION}<Error><Code>{code}</Code><Message>{message}</Message>{fields}"

@@ -14,6 +14,7 @@ from casemate.wire.timestamps import to_iso8601_millis
 ToXml = Callable[[Any], str]
 
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]')
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -22,6 +23,12 @@ def escape(text: str) -> str:
     if _SPECIAL.search(text) is None:
         return text
     return _SPECIAL.sub(lambda found: _ENTITIES.get(found[0]) or f"&#x{ord(found[0]):x};", text)
+
+
+def escape_message(text: str) -> str:
+    """The same for an error's text, which may repeat whatever a client sent: what XML cannot hold is replaced, so
+    that every parser reads the error."""
+    return escape(_NOT_XML.sub("\ufffd", text))
 
 
 def element(name: str, content: str, attributes: str = "") -> str:

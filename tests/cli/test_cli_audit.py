@@ -57,6 +57,8 @@ def test_following_goes_on(audited: Server) -> None:
         stdout=subprocess.PIPE,
         text=True,
         env=environment(),
+        # A shell that runs the tests in the background has SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     audited.client("kms").create_key(Description="while followed")

@@ -118,7 +118,6 @@ def test_what_is_asked_counts_against_its_quota(tmp_path: Path) -> None:
         assert codes == ["", "ThrottlingException"]
 
 
-@pytest.mark.xfail(strict=True, reason="what starts again in a thread takes from its quota again")
 @pytest.mark.parametrize(
     ("target", "parameters"),
     [("secretsmanager.GetSecretValue", {"SecretId": "toy"}), (GET_PARAMETER, {"Name": "toy"})],

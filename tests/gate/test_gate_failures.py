@@ -31,10 +31,7 @@ def put(name: str = "toy", value: str = SEALED) -> dict[str, Any]:
     [
         "secretsmanager.ListSecrets",
         "secretsmanager.DeleteSecret",
-        pytest.param(
-            "secretsmanager.RotateSecret",
-            marks=pytest.mark.xfail(strict=True, reason="a write's answer is serialised after its commit"),
-        ),
+        "secretsmanager.RotateSecret",
     ],
 )
 def test_a_defect_is_an_internal_failure_that_tells_nothing(
