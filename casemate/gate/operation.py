@@ -99,7 +99,7 @@ class Operation(Generic[Req, Res]):
         return attach
 
     def ask(self, call: Call, request: Req, *, via: str = "") -> Res:
-        """Call this operation from a handler of another service, through the gate from its step 4 on.
+        """Call this operation from a handler of another service, through the gate from its step 5 on.
 
         Keeps the caller's principal, is authorised and audited, and joins the caller's transaction. via: the
         asking service's name ("ssm"), which becomes kms:ViaService and aws:CalledVia."""

@@ -9,8 +9,8 @@ All before the ciphertext is the header; header and encryption context (canonica
 together with the ciphertext. A message is sealed under a key derived from the backing key and a random salt,
 never under the backing key itself: each process draws a salt of its own for each backing key, numbers the
 messages under it by the nonce, and draws another after 2^20 (see the package's bounds). A blob is 52 bytes
-longer than its plaintext, plus the ARN and the backing-key id: 159 bytes for an ordinary key's ARN and an id
-of 32 letters.
+longer than its plaintext, plus the ARN and the backing-key id: 191 bytes for an ordinary key's ARN and an id
+of 64 digits.
 """
 
 from __future__ import annotations
