@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from kms_support import ABSENT_ID, ACCOUNT, REGION, Kms, refused
 
 
@@ -99,6 +100,19 @@ def test_a_ciphertext_of_a_key_that_does_not_exist(kms: Kms, key: str) -> None:
         kms.of().decrypt(CiphertextBlob=moved)
     with refused("AccessDeniedException", text):
         kms.of(region="eu-west-1").decrypt(CiphertextBlob=blob)
+
+
+@pytest.mark.parametrize("user", ["stranger", "nobody"])
+def test_who_may_not_decrypt_does_not_learn_whether_the_key_exists(kms: Kms, key: str, user: str) -> None:
+    blob = kms.of().encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+    answers = []
+    for key_id in (key[-36:], ABSENT_ID):
+        with pytest.raises(ClientError) as caught:
+            kms.of(user).decrypt(CiphertextBlob=blob.replace(key[-36:].encode(), key_id.encode()))
+        error = caught.value.response["Error"]
+        answers.append((error["Code"], error["Message"].replace(key_id, "ID")))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == "AccessDeniedException"
 
 
 def test_key_id_must_name_the_ciphertexts_key(kms: Kms, key: str, other_key: str) -> None:

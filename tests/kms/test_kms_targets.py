@@ -136,3 +136,16 @@ def test_a_ciphertexts_key_is_found_by_the_ciphertext_alone(world: World) -> Non
     assert sealed.key.arn == world.key.arn
     assert sealed.material == world.key.current.id
     assert sealed.blob == blob
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, OTHER_ACCOUNT])
+def test_a_header_that_names_a_key_does_not_tell_whether_it_exists(world: World, account: str) -> None:
+    named = f"arn:aws:kms:{REGION}:{account}:key/{ABSENT_ID}".encode()
+    blob = b"CMK\x01" + bytes(28) + struct.pack(">HH", len(named), 1) + named + b"x" + bytes(48)
+    for stand_in in (
+        world.resolve(ciphertext_key, CiphertextBlob=blob).key,
+        world.resolve(re_encryption, CiphertextBlob=blob, DestinationKeyId=world.key.arn).source_side,
+    ):
+        assert stand_in.arn == named.decode(), "it is authorised first, as a key that exists"
+        assert stand_in.account == account
+        assert stand_in.missing.code == "AccessDeniedException"

@@ -117,8 +117,9 @@ class Sealed(NamedTuple):
 def sealed_by(call: Call, request: Mapping[str, Any], key_id: str | None) -> Sealed:
     """The key that encrypted CiphertextBlob. key_id: what the request says it is, None where it says nothing.
 
-    Raises InvalidCiphertextException, AccessDeniedException for a key that does not exist, and
-    IncorrectKeyException when the request names another key.
+    Raises InvalidCiphertextException, AccessDeniedException for a key of another Region, and IncorrectKeyException
+    when the request names another key. A key that does not exist is a stand-in: anybody can write a header, and is
+    not to learn by it which keys another account has.
     """
     blob: bytes | None = request.get("CiphertextBlob")
     if request.get("DryRun") and "IGNORE_CIPHERTEXT" in request.get("DryRunModifiers", ()):
@@ -142,7 +143,8 @@ def sealed_by(call: Call, request: Mapping[str, Any], key_id: str | None) -> Sea
         raise no_ciphertext_key()
     key = call.part(Keys).find(call, name.account, name.region, name.key_id)
     if key is None:
-        raise no_ciphertext_key()
+        arn = key_arn(name.account, name.region, name.key_id)
+        return Sealed(absent(arn, name.account, no_ciphertext_key()), "", b"")
     return Sealed(key, header.backing_id, blob)
 
 
