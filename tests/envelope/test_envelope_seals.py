@@ -52,6 +52,21 @@ def test_an_existing_key_file_is_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "k").read_bytes() == before
 
 
+def test_a_key_file_whose_making_is_cut_short_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", die)
+        with pytest.raises(KeyboardInterrupt):
+            KeyFileSeal.create(tmp_path / "k")
+    assert not (tmp_path / "k").exists(), "half a key file would keep a server from starting"
+    KeyFileSeal.create(tmp_path / "k")
+    assert [path.name for path in tmp_path.iterdir()] == ["k"]
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o610, 0o601, 0o644, 0o777])
 def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "k"

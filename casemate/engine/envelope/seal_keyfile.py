@@ -43,17 +43,23 @@ class KeyFileSeal(KeyHolder):
 
     @classmethod
     def create(cls, path: Path) -> KeyFileSeal:
-        """Write a new random key to ``path`` (mode 0600, durable), which must not exist yet. Raises
-        SealError."""
+        """Write a new random key to ``path`` (mode 0600, durable), which must not exist yet; it is there whole or not
+        at all, whatever crashes. Raises SealError."""
         key = os.urandom(KEY_BYTES)
+        part = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                with open(descriptor, "wb") as file:
+                    file.write(_PREFIX + base64.b64encode(key) + b"\n")
+                    file.flush()
+                    os.fsync(descriptor)
+                # Not rename, which would replace what is there.
+                os.link(part, path)
+            finally:
+                os.unlink(part)
         except OSError as error:
             raise SealError(f"the key file {path} cannot be made: {error.strerror}") from None
-        with open(descriptor, "wb") as file:
-            file.write(_PREFIX + base64.b64encode(key) + b"\n")
-            file.flush()
-            os.fsync(descriptor)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
