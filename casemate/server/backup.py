@@ -81,7 +81,10 @@ def make_backup(opened: Opened, file: Path) -> int:
         try:
             with open(descriptor, "wb") as out:
                 frames = _sealed_stream(out, opened.root, record)
-                with tarfile.open(fileobj=frames, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+                # Files as such, whatever links lead to them: a restore takes nothing else.
+                with tarfile.open(
+                    fileobj=frames, mode="w|", format=tarfile.PAX_FORMAT, dereference=True
+                ) as archive:
                     archive.add(Path(folder) / _DATABASE, _DATABASE)
                     _add_journal(archive, opened.config.journal, Path(folder))
                     for name in (SETTINGS, CREDENTIALS):

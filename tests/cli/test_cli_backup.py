@@ -163,6 +163,21 @@ def test_what_is_in_a_backup_comes_back(opened: Opened, tmp_path: Path) -> None:
     assert not list(data.glob(".backup-*")), "nothing is left beside"
 
 
+def test_links_are_backed_up_as_the_files_that_they_name(opened: Opened, tmp_path: Path) -> None:
+    data = opened.config.data
+    elsewhere = tmp_path / "elsewhere.toml"
+    elsewhere.write_text('log_level = "info"\n')
+    (data / "casemate.toml").symlink_to(elsewhere)
+    (data / "tls").mkdir()
+    (data / "tls" / "ca.pem").write_text("a certificate")
+    os.link(data / "tls" / "ca.pem", data / "tls" / "server.pem")
+    make_backup(opened, tmp_path / "b.cmb")
+    restore_backup(tmp_path / "b.cmb", tmp_path / "restored", [seal_of(opened)])
+    assert (tmp_path / "restored" / "casemate.toml").read_text() == elsewhere.read_text()
+    for name in ("ca.pem", "server.pem"):
+        assert (tmp_path / "restored" / "tls" / name).read_text() == "a certificate"
+
+
 def test_another_seal_does_not_open_it(opened: Opened, tmp_path: Path) -> None:
     make_backup(opened, tmp_path / "b")
     other = KeyFileSeal.create(tmp_path / "other.key")
