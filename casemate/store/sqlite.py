@@ -292,9 +292,13 @@ class SqliteStore:
         try:
             self._commit(group, outcomes)
         except BaseException as failure:
-            if self._writer.in_transaction:
-                self._tx.command("ROLLBACK")
             outcomes = [(None, _each_its_own(failure)) for _ in group]
+            try:
+                if self._writer.in_transaction:
+                    self._tx.command("ROLLBACK")
+            except apsw.Error as stuck:
+                # The next group cannot begin then, hears so, and this is tried again. Nobody waits for ever.
+                _log.error("a transaction could not be rolled back: %s", stuck)
         self._tx.failure = _over()
         for (_, done), (result, error) in zip(group, outcomes, strict=True):
             try:

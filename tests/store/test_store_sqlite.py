@@ -13,7 +13,7 @@ import pytest
 from store_support import hear, killed_in_the_middle, opened, put, running, say, stored
 
 from casemate.store.database import Conflict, Invalid, StoreError, Tx, Unavailable
-from casemate.store.sqlite import SqliteStore
+from casemate.store.sqlite import SqliteStore, SqliteTx
 
 
 @pytest.fixture
@@ -121,6 +121,26 @@ def test_when_the_commit_fails_everybody_in_its_group_hears(url: str) -> None:
         store.write(lambda tx: put(tx, "after"))
         assert stored(store) == ["after"]
         assert store.read(lambda tx: tx.is_current())
+
+
+def test_a_rollback_that_fails_leaves_nobody_waiting(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(url) as store:
+        command = SqliteTx.command
+
+        def broken(tx: SqliteTx, sql: str) -> None:
+            if sql in ("COMMIT", "ROLLBACK"):
+                raise apsw.IOError("the disk is gone")
+            command(tx, sql)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SqliteTx, "command", broken)
+            for name in ("a", "b"):
+                with pytest.raises(StoreError):
+                    store.write(lambda tx, name=name: put(tx, name))  # type: ignore[misc]
+        with pytest.raises(StoreError):
+            store.write(lambda tx: put(tx, "the one that finds it so"))
+        store.write(lambda tx: put(tx, "c"))
+        assert stored(store) == ["c"]
 
 
 def test_one_failure_in_a_group_leaves_the_others(url: str) -> None:
