@@ -27,7 +27,7 @@ class Identity:
         self,
         principal: Principal,
         attached: Attached,
-        known: Mapping[str, str | Sequence[str]],
+        known: Mapping[str, str | Sequence[str] | None],
         audit: Mapping[str, Any],
     ) -> None:
         self.principal = principal

@@ -28,7 +28,7 @@ from casemate.server.metrics import count_jobs
 from casemate.server.rotation import key_file_of, next_key_file, seals_of
 from casemate.server.server_file import Running, running
 from casemate.server.tls import RENEW_DAYS
-from casemate.services.iam.identities import unwrap_secret
+from casemate.services.iam.identities import load_user, unwrap_secret
 from casemate.store.database import StoreError, Tx
 from casemate.store.journal_format import JournalTampered
 from casemate.store.journal_reader import read_journal
@@ -230,18 +230,24 @@ def _rotation(config: Config) -> Iterator[Finding]:
 
 
 def _rows(opened: Opened) -> Finding:
-    """Every access key and every KMS key with its aliases opens under its account's key."""
+    """Every user, access key and KMS key with its aliases opens under its account's key."""
 
     def look(tx: Tx) -> tuple[int, list[str]]:
         checked, broken = 0, []
-        for account, user, key_id, secret in tx.all(
-            "SELECT account, user_name, id, secret FROM iam_access_keys"
+        for account, user, key_id, status, secret in tx.all(
+            "SELECT account, user_name, id, status, secret FROM iam_access_keys"
         ):
             checked += 1
             try:
-                unwrap_secret(tx, opened.keyring, account, user, key_id, secret)
+                unwrap_secret(tx, opened.keyring, account, user, key_id, status, secret)
             except EnvelopeError:
                 broken.append(f"access key {key_id}")
+        for account, name in tx.all("SELECT account, name FROM iam_users"):
+            checked += 1
+            try:
+                load_user(tx, opened.keyring, account, name)
+            except EnvelopeError:
+                broken.append(f"user {name} of account {account}")
         for account, region, key_id in tx.all("SELECT account, region, id FROM kms_keys"):
             checked += 1
             try:

@@ -85,7 +85,7 @@ def begin(tx: Tx, opened: Opened, administrator: Administrator) -> None:
         _plant(tx, opened, opened.seed)
     if not is_seeded(opened, administrator):
         name = _free_name(tx, account)
-        create_user(tx, account, name, now, attached=[ADMINISTRATOR_ACCESS])
+        create_user(tx, opened.keyring, account, name, now, attached=[ADMINISTRATOR_ACCESS])
         create_access_key(tx, opened.keyring, account, name, now, key)
 
 
@@ -100,7 +100,9 @@ def _plant_account(tx: Tx, opened: Opened, account: SeedAccount) -> None:
     for key in account.root_keys:
         create_access_key(tx, opened.keyring, account.id, "", now, key)
     for user in account.users:
-        create_user(tx, account.id, user.name, now, attached=user.attached, inline=user.inline)
+        create_user(
+            tx, opened.keyring, account.id, user.name, now, attached=user.attached, inline=user.inline
+        )
         for key in user.keys:
             create_access_key(tx, opened.keyring, account.id, user.name, now, key)
     for each in account.kms_keys:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from casemate.engine.policy import Attached, Policy, Principal, parse
+from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
 from casemate.gate.identity import Credential, Identity
 from casemate.gate.keyring import Keyring
-from casemate.services.iam.identities import DOMAIN, unwrap_secret
+from casemate.services.iam.identities import ACTIVE, DOMAIN, User, load_user, unwrap_secret
 from casemate.services.iam.managed_policies import AWS_MANAGED
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
@@ -34,74 +34,43 @@ class IamDirectory:
         if row is None:
             return None
         account, user, wrapped, status = row
-        identity = _root(account, access_key_id) if not user else _user(tx, account, user, access_key_id)
-        if identity is None:
-            return None
-        secret = unwrap_secret(tx, self._keyring, account, user, access_key_id, wrapped)
-        return Credential(access_key_id, secret, status == "Active", identity)
+        secret = unwrap_secret(tx, self._keyring, account, user, access_key_id, status, wrapped)
+        if user:
+            found = load_user(tx, self._keyring, account, user)
+            if found is None:
+                return None
+            identity = _user(found, access_key_id)
+        else:
+            identity = _root(account, access_key_id)
+        return Credential(access_key_id, secret, status == ACTIVE, identity)
 
 
 def _root(account: str, access_key_id: str) -> Identity:
     arn = f"arn:aws:iam::{account}:root"
-    return Identity(
-        Principal(kind="root", arn=arn, account=account, id=account),
-        Attached(),
-        {
-            "aws:principalarn": arn,
-            "aws:principalaccount": account,
-            "aws:principaltype": "Account",
-            "aws:principalisawsservice": "false",
-            "aws:userid": account,
-        },
-        {
-            "type": "Root",
-            "principalId": account,
-            "arn": arn,
-            "accountId": account,
-            "accessKeyId": access_key_id,
-        },
-    )
+    principal = Principal(kind="root", arn=arn, account=account, id=account)
+    audit = {
+        "type": "Root",
+        "principalId": account,
+        "arn": arn,
+        "accountId": account,
+        "accessKeyId": access_key_id,
+    }
+    return Identity(principal, Attached(), principal_keys(principal), audit)
 
 
-def _user(tx: Tx, account: str, name: str, access_key_id: str) -> Identity | None:
-    row = tx.one("SELECT path, id FROM iam_users WHERE account = ? AND name = ?", (account, name))
-    if row is None:
-        return None
-    path, user_id = row
-    arn = f"arn:aws:iam::{account}:user{path}{name}"
-    return Identity(
-        Principal(kind="user", arn=arn, account=account, id=user_id),
-        Attached(identity=_policies(tx, account, name)),
-        {
-            "aws:principalarn": arn,
-            "aws:principalaccount": account,
-            "aws:principaltype": "User",
-            "aws:principalisawsservice": "false",
-            "aws:userid": user_id,
-            "aws:username": name,
-        },
-        {
-            "type": "IAMUser",
-            "principalId": user_id,
-            "arn": arn,
-            "accountId": account,
-            "accessKeyId": access_key_id,
-            "userName": name,
-        },
+def _user(user: User, access_key_id: str) -> Identity:
+    arn = f"arn:aws:iam::{user.account}:user{user.path}{user.name}"
+    principal = Principal(kind="user", arn=arn, account=user.account, id=user.id)
+    policies = (
+        *(parse(AWS_MANAGED[arn], "identity").named(arn) for arn in user.attached),
+        *(parse(document, "identity").named(name) for name, document in user.inline),
     )
-
-
-def _policies(tx: Tx, account: str, user: str) -> tuple[Policy, ...]:
-    attached = tx.all(
-        "SELECT policy_arn FROM iam_attached_policies WHERE account = ? AND user_name = ? "
-        "ORDER BY policy_arn",
-        (account, user),
-    )
-    inline = tx.all(
-        "SELECT name, document FROM iam_inline_policies WHERE account = ? AND user_name = ? ORDER BY name",
-        (account, user),
-    )
-    return (
-        *(parse(AWS_MANAGED[arn], "identity").named(arn) for (arn,) in attached),
-        *(parse(document, "identity").named(name) for name, document in inline),
-    )
+    audit = {
+        "type": "IAMUser",
+        "principalId": user.id,
+        "arn": arn,
+        "accountId": user.account,
+        "accessKeyId": access_key_id,
+        "userName": user.name,
+    }
+    return Identity(principal, Attached(identity=policies), principal_keys(principal), audit)

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from uuid import uuid4
 from zlib import crc32
 
 from casemate.engine.envelope.errors import Tampered
@@ -21,7 +22,6 @@ from casemate.engine.policy import PolicyError, parse
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.keyring import Keyring
-from casemate.gate.random_ids import new_uuid
 from casemate.gate.regions import partition_of
 from casemate.services.kms.key import ENABLED, ENCRYPT_DECRYPT, SYMMETRIC_DEFAULT, Key, KeyRow
 from casemate.services.kms.naming import key_arn
@@ -140,7 +140,7 @@ class Keys:
         ``parse`` takes; tags: checked by the caller. Raises ValueError for material of another length.
         """
         if key_id is None:
-            key_id = new_uuid()
+            key_id = str(uuid4())
         if material is None:
             material = os.urandom(MATERIAL_BYTES)
         elif len(material) != MATERIAL_BYTES:

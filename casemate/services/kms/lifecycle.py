@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from casemate.api import kms
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
-from casemate.gate.random_ids import new_uuid
 from casemate.services.kms import deletion
 from casemate.services.kms.key import (
     DISABLED,
@@ -76,7 +76,7 @@ def _description(text: str) -> str:
 def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.CreateKeyResponse:
     """A new symmetric key in the caller's account, with a random id and random material."""
     _check_kind(req)
-    key_id = new_uuid()
+    key_id = str(uuid4())
     policy = None
     if "Policy" in req:
         policy = accepted(call, req, target, key_arn(call.account, call.region, key_id))

@@ -4,16 +4,20 @@ CREATE TABLE accounts (
     created REAL NOT NULL
 ) STRICT;
 
+-- seal binds the user and all its policies, attached and inline, under the account's key: whoever can write to
+-- the database cannot give a user rights.
 CREATE TABLE iam_users (
     account TEXT NOT NULL,
     name TEXT NOT NULL,
     path TEXT NOT NULL,
     id TEXT NOT NULL,
     created REAL NOT NULL,
+    seal BLOB NOT NULL,
     PRIMARY KEY (account, name)
 ) STRICT;
 
--- user_name is '' for a key of the account's root user. secret is wrapped by the account's key.
+-- user_name is '' for a key of the account's root user. secret is wrapped by the account's key, bound to the other
+-- columns but created.
 CREATE TABLE iam_access_keys (
     id TEXT NOT NULL PRIMARY KEY,
     account TEXT NOT NULL,
