@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFHMAC, CounterLocation,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casemate.engine.envelope import derivation
+from casemate.engine.envelope import derivation, message
 from casemate.engine.envelope.derivation import Deriver, fresh
 from casemate.engine.envelope.encoding import fields, pairs
 from casemate.engine.envelope.errors import BadCiphertext
@@ -117,6 +117,28 @@ def test_another_encryption_context_is_refused(other: dict[str, str]) -> None:
     blob = seal_message(key, ARN, b"x", {"a": "b"})
     with pytest.raises(BadCiphertext):
         open_message(key, blob, other)
+
+
+def test_derived_keys_that_are_kept_for_opening_are_bounded_over_all_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(message, "_OPENERS", 5)
+    message._kept.clear()
+    keys = [BackingKey(f"k{number}", os.urandom(32)) for number in range(4)]
+    blobs = []
+    for key in keys:
+        for _ in range(4):
+            key._sealer = None  # as another process, with a salt of its own
+            blobs.append((key, seal_message(key, ARN, b"x", {})))
+    for key, blob in [*blobs, *blobs]:
+        assert open_message(key, blob, {}) == b"x"
+        assert sum(len(each._openers) for each in keys) <= 5
+    for key, blob in blobs:
+        invented = blob[:4] + os.urandom(16) + blob[20:]
+        before = dict(key._openers)
+        with pytest.raises(BadCiphertext):
+            open_message(key, invented, {})
+        assert key._openers == before, "what opens nothing pushes nothing out"
 
 
 def test_another_backing_key_is_refused() -> None:

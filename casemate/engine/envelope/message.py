@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections import deque
 from collections.abc import Mapping
 from itertools import count
 from typing import NamedTuple
@@ -35,8 +36,11 @@ _LABEL = b"casemate kms message 1"
 _LONGEST_NAME = 0xFFFF
 
 MESSAGES_PER_SALT = 2**20
-_OPENERS = 64
-"""Derived keys that are kept for opening, by salt: who opens a message soon opens its neighbours."""
+_OPENERS = 4096
+"""So many derived keys are kept for opening, of all backing keys together: who opens a message soon opens its
+neighbours. Each takes 2.6 KiB."""
+_kept: deque[tuple[dict[bytes, AESGCM], bytes]] = deque()
+"""Where they are, the oldest first."""
 
 
 class Header(NamedTuple):
@@ -74,13 +78,13 @@ class BackingKey(KeyHolder):
         self._sealer = sealer = _Sealer(self._deriver.cipher(salt), key_arn, _MAGIC + salt, names)
         return sealer
 
-    def _opener(self, salt: bytes) -> AESGCM:
-        cipher = self._openers.get(salt)
-        if cipher is None:
-            if len(self._openers) >= _OPENERS:
-                self._openers.clear()
-            cipher = self._openers[salt] = self._deriver.cipher(salt)
-        return cipher
+    def _keep(self, salt: bytes, cipher: AESGCM) -> None:
+        """Keep the key of a message that was opened; any other salt may be a client's invention."""
+        self._openers[salt] = cipher
+        _kept.append((self._openers, salt))
+        if len(_kept) > _OPENERS:
+            openers, oldest = _kept.popleft()
+            openers.pop(oldest, None)
 
 
 class _Sealer:
@@ -151,7 +155,12 @@ def open_message(key: BackingKey, blob: bytes, context: Mapping[str, str]) -> by
     length = _HEAD.size + arn_length + id_length
     if magic != _MAGIC:
         raise BadCiphertext
+    kept = key._openers.get(salt)
+    cipher = kept or key._deriver.cipher(salt)
     try:
-        return key._opener(salt).decrypt(nonce, blob[length:], blob[:length] + pairs(context))
+        plaintext = cipher.decrypt(nonce, blob[length:], blob[:length] + pairs(context))
     except InvalidTag:
         raise BadCiphertext from None
+    if kept is None:
+        key._keep(salt, cipher)
+    return plaintext
