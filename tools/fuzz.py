@@ -259,11 +259,18 @@ TARGETS: dict[str, Target] = {
 
 def run(target: Target, data: bytes) -> None:
     """One input. Raises Slow, and whatever the target may not raise."""
+    if _seconds(target, data) > SLOW_SECONDS:
+        # The first time something may have been made that is kept: a codec, a pattern.
+        again = _seconds(target, data)
+        if again > SLOW_SECONDS:
+            raise Slow(f"{again:.1f} s")
+
+
+def _seconds(target: Target, data: bytes) -> float:
     began = time.process_time()
     with contextlib.suppress(*target.allowed):
         target.check(data)
-    if time.process_time() - began > SLOW_SECONDS:
-        raise Slow(f"{time.process_time() - began:.1f} s")
+    return time.process_time() - began
 
 
 # --- the engines
