@@ -81,7 +81,7 @@ def denied(call: Call, action: str, resource: Resource, decision: Decision) -> A
     who = call.identity.principal.arn
     return AwsError(
         code,
-        f"User: {who} is not authorized to perform: {action} on resource: {resource.arn} "
+        f"User: {who} is not authorized to perform: {action} on resource: {resource.shown} "
         f"{decision.reason(action)}",
         status,
     )

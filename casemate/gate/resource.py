@@ -25,7 +25,7 @@ class Resource:
     is no such resource, so that who may not know does not learn it from the error.
     """
 
-    __slots__ = ("account", "arn", "audit", "guarded", "missing", "policy", "type")
+    __slots__ = ("account", "arn", "audit", "guarded", "missing", "policy", "shown", "type")
 
     def __init__(
         self,
@@ -45,6 +45,8 @@ class Resource:
         self.missing = missing
         self.audit = dumps({"accountId": account, "type": type, "ARN": arn}) if type else b""
         """How the audit's record shows it."""
+        self.shown = arn
+        """How a refusal names it: by what a client named where that client may not learn what it stands for."""
 
     def __repr__(self) -> str:
         return f"<{self.__class__.__name__} {self.arn}>"

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kms_support import ABSENT_ID, ACCOUNT, OTHER_ACCOUNT, REGION, Kms, refused
+from kms_support import (
+    ABSENT_ID,
+    ACCOUNT,
+    DELEGATION,
+    OTHER_ACCOUNT,
+    REGION,
+    Kms,
+    key_policy,
+    refused,
+    statement,
+    user_arn,
+)
 
 
 def arn_of(alias: str, region: str = REGION) -> str:
@@ -165,3 +176,26 @@ def test_permission_on_the_alias_alone_is_not_enough(kms: Kms) -> None:
         f"{key['Arn']} because no identity-based policy allows the {action} action",
     ):
         kms.of("namer").create_alias(AliasName="alias/half", TargetKeyId=key["KeyId"])
+
+
+def test_another_accounts_alias_does_not_tell_whether_it_exists(kms: Kms) -> None:
+    key = str(kms.key()["KeyId"])
+    kms.of().create_alias(AliasName="alias/aliases-hidden", TargetKeyId=key)
+    place = f"arn:aws:kms:{REGION}:{ACCOUNT}"
+    for name in ("alias/aliases-hidden", "alias/aliases-nothing"):
+        text = (
+            f"User: {user_arn('stranger')} is not authorized to perform: %s on resource: {place}:{name} "
+            "because no resource-based policy allows the %s action"
+        )
+        with refused("AccessDeniedException", text % (("kms:DescribeKey",) * 2)):
+            kms.of("stranger").describe_key(KeyId=f"{place}:{name}")
+        own = kms.of("stranger").create_key()["KeyMetadata"]["KeyId"]
+        mine = kms.of("stranger").encrypt(KeyId=own, Plaintext=b"x")["CiphertextBlob"]
+        with refused("AccessDeniedException", text % (("kms:ReEncryptTo",) * 2)):
+            kms.of("stranger").re_encrypt(CiphertextBlob=mine, DestinationKeyId=f"{place}:{name}")
+    # By an alias that its owner let others use, a key is used as ever.
+    shared = kms.key(key_policy(DELEGATION, statement(f"arn:aws:iam::{OTHER_ACCOUNT}:root", "kms:*")))
+    kms.of().create_alias(AliasName="alias/aliases-shared", TargetKeyId=shared["KeyId"])
+    sealed = kms.of("stranger").encrypt(KeyId=f"{place}:alias/aliases-shared", Plaintext=b"x")
+    assert sealed["KeyId"] == shared["Arn"]
+    assert kms.of().decrypt(CiphertextBlob=sealed["CiphertextBlob"])["Plaintext"] == b"x"

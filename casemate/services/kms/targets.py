@@ -7,6 +7,7 @@ to use it: of another account's keys and aliases, nobody learns whether they exi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, NamedTuple, cast
 
 from casemate.engine.envelope.errors import BadCiphertext
@@ -74,6 +75,10 @@ def key_named(call: Call, text: str) -> Key:
     if key is None:
         arn = key_arn(account, region, key_id)
         return absent(arn, account, no_key(arn))
+    if name.alias and account != call.account:
+        # A refusal that named the key would tell that the alias exists, and of which key.
+        key = copy(key)
+        key.shown = alias_arn(account, region, name.alias)
     return key
 
 
@@ -182,6 +187,7 @@ class Side(Resource):
         super().__init__(
             key.arn, key.account, policy=key.policy, guarded=key.guarded, type=key.type, missing=key.missing
         )
+        self.shown = key.shown
         self._key = key
         self._context = context
         self._name = name
