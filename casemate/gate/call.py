@@ -53,6 +53,10 @@ class Call:
     """Audit records of the calls that this call asked of other services."""
     reply: Reply
     """The answer, which waits until the call's audit record is durable."""
+    records_due: int = 1
+    """How many of its records are not durable yet."""
+    unaudited: bool = False
+    """One of its records could not be written."""
     outcome: str = ""
     """The error's code; '' when there is none."""
 

@@ -150,7 +150,11 @@ class Gate:
             if call is None:
                 continue
             route = call.route
-            if error is not None:
+            call.unaudited = call.unaudited or error is not None
+            call.records_due -= 1
+            if call.records_due > 0:
+                continue
+            if call.unaudited:
                 refusal = _unaudited()
                 call.reply = _error_reply(call, None, refusal)
                 call.outcome = refusal.code
@@ -174,8 +178,11 @@ class Gate:
             if self._throttle.limits:
                 self._count_against_quota(child, operation.service, operation.served.quota)
             result = self._act(child, operation.served)
-        except AwsError as error:
-            call.records = [*call.records, *child.records, *self._records(child, None, error)]
+        except Miss:
+            raise
+        except Exception as error:
+            refusal = _as_aws_error(error, child)
+            call.records = [*call.records, *child.records, *self._records(child, None, refusal)]
             raise
         call.records = [*call.records, *child.records, *self._records(child, result, None)]
         return result
@@ -315,17 +322,19 @@ class Gate:
         self._keep([*call.records, *records] if call.records else records, call)
 
     def _keep(self, records: Sequence[bytes], call: Call) -> None:
-        """Put a call's records into the journal; its reply leaves when the last of them is durable."""
+        """Put a call's records into the journal; its reply leaves when all of them are durable."""
         journal = self._journal
+        due = call.records_due = len(records) if not self._relaxed else 1
         token = None if self._relaxed else call
         # In the loop, what is ready is served first; then one write serves all of it.
         here = journal.quick and get_ident() == self._home
         try:
-            for record in records[:-1]:
-                journal.append(record, None, not here)
-            journal.append(records[-1], token, not here)
+            for record in records:
+                journal.append(record, token, not here)
+                due -= 1
         except JournalUnavailable as unavailable:
-            self._in_loop(self.release, [call], unavailable)
+            left = 1 if self._relaxed else due
+            self._in_loop(self.release, [call] * left, unavailable)
             return
         if here:
             self._gathered += 1
