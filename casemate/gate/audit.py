@@ -18,7 +18,10 @@ from casemate.gate.http import Tls
 from casemate.gate.random_ids import new_uuid
 from casemate.gate.resource import Resource
 
-_MAX_KEPT = 10_000
+_LONGEST = 1024
+"""Characters of the longest text of a client's that a record holds."""
+_MAX_KEPT = 1_000
+_AGENT_KEPT = 256
 _middles: dict[tuple[str, str, bool, str, str, bytes], tuple[bytes, bytes]] = {}
 _second: tuple[int, bytes] = (0, b"")
 
@@ -44,7 +47,7 @@ def records(
     identity = call.identity.audit
     via = call.via
     exchange = call.exchange
-    agent = exchange.headers.get(b"user-agent", b"")
+    agent = exchange.headers.get(b"user-agent", b"")[:_LONGEST]
     peer = exchange.peer
     if via:
         peer = f"{via[-1]}.amazonaws.com"
@@ -130,7 +133,7 @@ def _middle(
     before = dumps(
         {
             "eventSource": source,
-            "eventName": name,
+            "eventName": name[:_LONGEST],
             "awsRegion": region,
             "sourceIPAddress": peer,
             "userAgent": client,
@@ -144,15 +147,17 @@ def _middle(
             "eventCategory": "Management",
         }
     )
-    if len(_middles) >= _MAX_KEPT:
-        _middles.clear()
-    middle = _middles[source, name, read_only, region, peer, agent] = (before[1:-1], after[1:-1])
+    middle = (before[1:-1], after[1:-1])
+    if len(agent) <= _AGENT_KEPT and len(name) <= _AGENT_KEPT:
+        if len(_middles) >= _MAX_KEPT:
+            _middles.clear()
+        _middles[source, name, read_only, region, peer, agent] = middle
     return middle
 
 
 def _error(error: AwsError) -> bytes:
     text = b',"errorCode":' + dumps(error.code)
-    return text + b',"errorMessage":' + dumps(error.message) if error.message else text
+    return text + b',"errorMessage":' + dumps(error.message[:_LONGEST]) if error.message else text
 
 
 def _tls(tls: Tls, host: str) -> bytes:

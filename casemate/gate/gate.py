@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import get_ident
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from casemate import wire
 from casemate.clock import Clock
@@ -52,9 +52,13 @@ log = logging.getLogger("casemate.gate")
 
 SMALL_BODY = 64 * 1024
 """Bodies up to this size are held before anything is known of the request."""
-LARGEST_BODY = 4 * 1024 * 1024
+LARGEST_BODY = 1024 * 1024
 """Bodies up to this size are held for a request that claims an access key; AWS's own limits are the parser's."""
 
+
+_PATIENCE = 10.0
+"""Seconds after which a request that still waits for a thread is refused: with the database gone, each that gets one
+holds it for as long as the store's patience lasts, and those behind would wait for ever."""
 
 _BATCH = 256
 """So many calls are not kept waiting for others."""
@@ -72,6 +76,16 @@ class Journal(Protocol):
     def append(self, record: bytes, token: Call | None, wake: bool = True) -> None: ...
 
     def flush(self, on_durable: Callable[[list[Call | None], BaseException | None], None]) -> None: ...
+
+
+class _Acted(NamedTuple):
+    """What one run of a write's transaction did. The store may run it again, and may find only afterwards that an
+    earlier run was the one that was committed."""
+
+    result: Mapping[str, Any]
+    reply: Reply
+    resources: Sequence[Resource]
+    records: Sequence[bytes]
 
 
 class Gate:
@@ -154,11 +168,11 @@ class Gate:
             call.records_due -= 1
             if call.records_due > 0:
                 continue
-            if call.unaudited:
-                refusal = _unaudited()
-                call.reply = _error_reply(call, None, refusal)
-                call.outcome = refusal.code
             try:
+                if call.unaudited:
+                    refusal = _unaudited()
+                    call.reply = _error_reply(call, None, refusal)
+                    call.outcome = refusal.code
                 status, head, body = call.reply
                 call.exchange.reply(status, head, body)
             except Exception as defect:
@@ -187,6 +201,11 @@ class Gate:
         call.records = [*call.records, *child.records, *self._records(child, result, None)]
         return result
 
+    @property
+    def audits(self) -> bool:
+        """Whether the journal takes records: background jobs wait until it does."""
+        return self._journal.healthy
+
     def record_event(self, source: str, name: str, account: str, region: str, resource: Resource) -> None:
         """Audit what a service does by itself: a background job's effect. Raises JournalUnavailable."""
         self._journal.append(
@@ -207,12 +226,7 @@ class Gate:
         try:
             served = self._enter(call)
             if served.mode is Mode.WRITE:
-                if not self._journal.healthy:
-                    # A read's reply would be held back; a write is not even begun.
-                    raise _unaudited()
-                # What is counted from here on, the transaction may run again.
-                call.counted.clear()
-                self.store.submit(partial(self._act_in, call), partial(self._leave, call), call.request_id)
+                self._submit(call)
                 return
             result = self._act(call, served)
         except Miss:
@@ -223,17 +237,38 @@ class Gate:
 
     def _run_waiting(self, missed: Call) -> None:
         """The same again, in a thread that may wait for the database."""
-        call = missed.again()
-        call.region = self._region
+        call = missed
 
-        def run(tx: Tx) -> None:
+        def run(tx: Tx) -> Mapping[str, Any] | None:
+            # The store may run this again (a lost connection): nothing leaves from here, each run has its own call.
+            nonlocal call
+            call = call.again()
+            call.region = self._region
             call.transaction = tx
-            self._run(call)
+            served = self._enter(call)
+            return None if served.mode is Mode.WRITE else self._act(call, served)
 
+        result: Mapping[str, Any] | None = None
+        refusal: Exception | None = None
         try:
-            self.store.read(run)
+            if time.perf_counter() - missed.started > _PATIENCE:
+                raise Unavailable("too many requests wait for the database")
+            result = self.store.read(run)
+            if result is None:
+                self._submit(call)
+                return
         except Exception as error:
-            self._leave(call, None, error)
+            refusal = error
+        self._leave(call, result, refusal)
+
+    def _submit(self, call: Call) -> None:
+        """A write's transaction, which does the rest."""
+        if not self._journal.healthy:
+            # A read's reply would be held back; a write is not even begun.
+            raise _unaudited()
+        # What is counted from here on, the transaction may run again.
+        call.counted.clear()
+        self.store.submit(partial(self._act_in, call), partial(self._leave_write, call), call.request_id)
 
     def _enter(self, call: Call) -> Served:
         exchange = call.exchange
@@ -273,7 +308,7 @@ class Gate:
         result: Mapping[str, Any] = served.handler(call, request, target)
         return result
 
-    def _act_in(self, call: Call, tx: Tx) -> Mapping[str, Any]:
+    def _act_in(self, call: Call, tx: Tx) -> _Acted:
         """Steps 6 to 8 in a write's transaction; each run starts with nothing of the one before."""
         assert call.route is not None
         served = call.route.operation.served
@@ -285,8 +320,16 @@ class Gate:
         call.counted.clear()
         result = self._act(call, served)
         # Here, so that an answer that cannot be written undoes what it would have told.
-        call.reply = call.route.codec.reply(result, call.request_id)
-        return result
+        reply = call.route.codec.reply(result, call.request_id)
+        return _Acted(result, reply, call.resources, call.records)
+
+    def _leave_write(self, call: Call, acted: _Acted | None, refusal: BaseException | None) -> None:
+        """A write's transaction is over. What leaves is of the run that was committed, which need not be the last."""
+        if acted is None:
+            self._leave(call, None, refusal)
+            return
+        call.reply, call.resources, call.records = acted.reply, acted.resources, acted.records
+        self._leave(call, acted.result, refusal)
 
     def _leave(self, call: Call, result: Mapping[str, Any] | None, refusal: BaseException | None) -> None:
         """Steps 9 and 10; in the event loop or in any thread of the store's. Raises nothing, and always replies."""
@@ -403,4 +446,5 @@ def _not_served(operation: Operation[Any, Any]) -> AwsError:
 
 
 def _unaudited() -> AwsError:
-    return AwsError("ServiceUnavailable", "The audit journal cannot be written, so no call is served.", 503)
+    text = "The audit journal cannot be written, so no call is answered. A change may have been made."
+    return AwsError("ServiceUnavailable", text, 503)

@@ -155,11 +155,13 @@ class Journal(Generic[T]):
             failure = self._write_batch(batch) if batch else None
         finally:
             self._writing.release()
-        if batch:
-            on_durable([token for _, token in batch], failure)
-        if (failure is not None or self._pending) and self._waiting:
-            # It tries to begin anew; or it takes what came from other threads meanwhile.
-            self._nudge()
+        try:
+            if batch:
+                on_durable([token for _, token in batch], failure)
+        finally:
+            if (failure is not None or self._pending) and self._waiting:
+                # It tries to begin anew; or it takes what came from other threads meanwhile.
+                self._nudge()
 
     def close(self) -> None:
         """Write what is left, end the segment, stop the thread. A second call does nothing."""

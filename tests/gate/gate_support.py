@@ -493,10 +493,12 @@ def _load(tx: Tx, key: tuple[str, str]) -> str | None:
 
 
 class RepeatingStore:
-    """A store whose writes run twice, as after a conflict: only the second run is committed."""
+    """A store whose writes run twice. As after a conflict, only the second run is committed; or (first_counts) as
+    after a commit whose answer was lost: the second run meets the first one's mark, and the first one counts."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, first_counts: bool) -> None:
         self._store = store
+        self._first_counts = first_counts
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -511,12 +513,13 @@ class RepeatingStore:
             class Undo(Exception):
                 pass
 
+            first = fn(tx) if self._first_counts else None
             try:
                 with tx.savepoint():
                     fn(tx)
                     raise Undo
             except Undo:
-                return fn(tx)
+                return first if self._first_counts else fn(tx)
 
         self._store.submit(twice, done, request_id)
 
@@ -535,6 +538,7 @@ class Rig:
         cors: Cors | None = None,
         relaxed: bool = False,
         repeat_writes: bool = False,
+        first_counts: bool = False,
     ) -> None:
         store = open_store(
             f"sqlite://{folder}/casemate.db",
@@ -561,7 +565,7 @@ class Rig:
         self.toys = Toys(store)
         self.waited = 0
         """How often a request went on in a thread that may wait."""
-        used: Any = RepeatingStore(store) if repeat_writes else store
+        used: Any = RepeatingStore(store, first_counts) if repeat_writes else store
         self.gate = Gate(
             self.toys.apis,
             directory=self.directory,

@@ -232,3 +232,15 @@ def test_a_write_that_runs_twice_has_one_effect_and_one_set_of_records(tmp_path:
         )
         resources = rig.records_of(answer)[0]["resources"]
         assert len(resources) == 1, "what the first run was authorised on is not told twice"
+
+
+def test_what_is_told_of_a_write_is_of_the_run_that_was_committed(tmp_path: Path) -> None:
+    with rig_in(tmp_path, repeat_writes=True, first_counts=True) as rig:
+        answer = rig.json("TrentService.CreateKey", {})
+        assert answer.status == 200, answer
+        metadata = answer.json["KeyMetadata"]
+        described = rig.json("TrentService.DescribeKey", {"KeyId": metadata["KeyId"]})
+        assert described.code == "", "the key that was answered is the one that there is"
+        (record,) = rig.records_of(answer)
+        assert record["responseElements"]["keyMetadata"]["keyId"] == metadata["KeyId"]
+        assert [resource["ARN"] for resource in record["resources"]] == [metadata["Arn"]]

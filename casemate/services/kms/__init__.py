@@ -23,4 +23,6 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
     def record(key: Key) -> None:
         gate.record_event("kms.amazonaws.com", "DeleteKey", key.account, key.row.region, key)
 
-    return {deletion.KIND: deletion.deleter(gate.store, gate.parts[Keys], gate.clock, record)}
+    return {
+        deletion.KIND: deletion.deleter(gate.store, gate.parts[Keys], gate.clock, record, lambda: gate.audits)
+    }

@@ -33,11 +33,21 @@ def call_off(tx: Tx, row: KeyRow) -> None:
     cancel(tx, _job_id(row))
 
 
-def deleter(store: Store, keys: Keys, clock: Clock, record: Callable[[Key], None]) -> Callable[[Job], None]:
+def deleter(
+    store: Store,
+    keys: Keys,
+    clock: Clock,
+    record: Callable[[Key], None],
+    audits: Callable[[], bool] = lambda: True,
+) -> Callable[[Job], None]:
     """The job's handler. It deletes only what is still pending deletion and due, whatever became of the key since
-    the job was planned; running again does no harm. record: writes the deletion into the audit."""
+    the job was planned; running again does no harm. record: writes the deletion into the audit; audits: whether
+    that can be done now, without which nothing is deleted."""
 
     def run(job: Job) -> None:
+        if not audits():
+            raise RuntimeError("the audit takes no records, so no key is deleted")
+
         def delete(tx: Tx) -> Key | None:
             place = job.payload
             key = keys.load(tx, place["account"], place["region"], place["key_id"])
