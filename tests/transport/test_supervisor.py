@@ -159,13 +159,14 @@ def test_a_second_signal_ends_it_at_once(workers: int) -> None:
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
             connection.sendall(b"GET /held HTTP/1.1\r\n" + HOST + b"\r\n")
             time.sleep(0.2)
+            server.process.send_signal(signal.SIGTERM)
+            # A supervisor takes what comes within a second for the same signal.
+            time.sleep(0.2 if workers == 1 else 1.2)
+            assert server.process.poll() is None, "it waits for the request"
             begun = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
-            assert server.process.poll() is None, "it waits for the request"
-            server.process.send_signal(signal.SIGTERM)
             assert server.end() == (-signal.SIGTERM if workers == 1 else 0)
-            assert time.monotonic() - begun < 2.5, "it did not wait for the grace time"
+            assert time.monotonic() - begun < 1.8, "it did not wait for the grace time"
 
 
 def test_an_interrupt_of_the_whole_group_ends_it_cleanly() -> None:
