@@ -9,7 +9,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -262,6 +262,41 @@ def compile_parse(
 
 
 # ---- answers ----
+
+
+class DocumentReaders(Protocol):
+    """Compiles readers of what a loaded document holds: of JSON's values, or of XML's elements."""
+
+    def compile(self, shape: Shape) -> Callable[[Any], Any]: ...
+    def members(self, members: dict[str, Shape]) -> Callable[[Any], Any]: ...
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unreadable("The body is not UTF-8") from None
+
+
+def compile_document_parse(
+    operation: Operation, readers: DocumentReaders, load: Callable[[bytes], Any]
+) -> Parse:
+    """The function that reads the members of a request whose body is a blob, a text or a document that ``load``
+    takes apart. It raises Unreadable."""
+
+    def whole(shape: Shape) -> ReadBody:
+        if shape.kind == "blob":
+            return bytes
+        if shape.kind == "string":
+            return _text
+        read = readers.compile(shape)
+        return lambda body: read(load(body))
+
+    def members(shapes: dict[str, Shape]) -> ReadBody:
+        read = readers.members(shapes)
+        return lambda body: read(load(body))
+
+    return compile_parse(operation, whole, members)
 
 
 def _header_writer(name: str, shape: Shape) -> Callable[[Any], bytes]:

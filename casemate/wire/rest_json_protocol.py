@@ -12,7 +12,6 @@ from casemate.wire import rest
 from casemate.wire.json_protocol import error_members, readers, writers
 from casemate.wire.json_values import load_deep, write_string
 from casemate.wire.models import Operation, Shape, service
-from casemate.wire.refusals import Unreadable
 from casemate.wire.replies import Parse, Reply, Write, header_line, resolve
 
 _JSON = b"Content-Type: application/json\r\n"
@@ -23,30 +22,9 @@ def _request_lines(request_id: str) -> bytes:
     return header_line("x-amzn-RequestId", request_id)
 
 
-def _read_text(body: bytes) -> str:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Unreadable("The body is not UTF-8") from None
-
-
 def compile_parse(operation: Operation) -> Parse:
     """The function that reads a request's members. It raises Unreadable."""
-    compiler = readers(operation.service.name)
-
-    def whole(shape: Shape) -> rest.ReadBody:
-        if shape.kind == "blob":
-            return bytes
-        if shape.kind == "string":
-            return _read_text
-        read = compiler.compile(shape)
-        return lambda body: read(load_deep(body))
-
-    def members(shapes: dict[str, Shape]) -> rest.ReadBody:
-        read = compiler.members(shapes)
-        return lambda body: read(load_deep(body))
-
-    return rest.compile_parse(operation, whole, members)
+    return rest.compile_document_parse(operation, readers(operation.service.name), load_deep)
 
 
 def _whole_writer(service_name: str) -> Any:

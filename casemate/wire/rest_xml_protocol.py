@@ -12,7 +12,6 @@ from casemate.errors import AwsError
 from casemate.wire import rest
 from casemate.wire.models import Operation, Shape, service
 from casemate.wire.query_protocol import error_content
-from casemate.wire.refusals import Unreadable
 from casemate.wire.replies import Parse, Reply, Write, header_line, resolve
 from casemate.wire.xml_reader import XmlReaders, load
 from casemate.wire.xml_writer import XmlWriters, escape, escape_message, namespace
@@ -83,30 +82,9 @@ def host_id(request_id: str) -> str:
     return b64encode(hashlib.sha256(request_id.encode()).digest()).decode("ascii")
 
 
-def _text(body: bytes) -> str:
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Unreadable("The body is not UTF-8") from None
-
-
 def compile_parse(operation: Operation) -> Parse:
     """The function that reads a request's members. It raises Unreadable."""
-    compiler = _readers(operation.service.name)
-
-    def whole(shape: Shape) -> rest.ReadBody:
-        if shape.kind == "blob":
-            return bytes
-        if shape.kind == "string":
-            return _text
-        read = compiler.compile(shape)
-        return lambda body: read(load(body))
-
-    def members(shapes: dict[str, Shape]) -> rest.ReadBody:
-        read = compiler.members(shapes)
-        return lambda body: read(load(body))
-
-    return rest.compile_parse(operation, whole, members)
+    return rest.compile_document_parse(operation, _readers(operation.service.name), load)
 
 
 def _root(operation: Operation, shape: Shape) -> str:
