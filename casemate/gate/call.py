@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 V = TypeVar("V")
 P = TypeVar("P")
+T = TypeVar("T")
+
+
+class Before(Miss):
+    """Something must be done before the request can go on (``Call.before``). The gate does it, and starts the request
+    again."""
+
+    def __init__(self, name: str, do: Callable[[], Any], done: dict[str, Any]) -> None:
+        super().__init__(name)
+        self._name = name
+        self._do = do
+        self._done = done
+
+    def fulfil(self) -> None:
+        """Do it, and keep what it gave for the request's next start. Raises what it raises."""
+        self._done[self._name] = self._do()
 
 
 class Call:
@@ -70,6 +86,8 @@ class Call:
         """The request quotas that were taken from, by this call and those that it asked."""
         self.counted_before: list[str] = []
         """The same, when it was run before and had to start again."""
+        self.done_before: dict[str, Any] = {}
+        """What ``before`` has had done, by name."""
 
     @property
     def source_ip(self) -> str:
@@ -104,15 +122,27 @@ class Call:
             return cache.fresh(key, self.tx)
         return cache.get(key, self.transaction)
 
+    def before(self, name: str, do: Callable[[], T]) -> T:
+        """What ``do`` gives. It is run once, before the request's transaction, in a thread that may wait: for what is
+        slow, or waits for others, or needs a transaction of its own. The request then starts again from its first
+        step and comes here again. name: what tells it from the request's other ones.
+
+        What it has done stays done, whatever becomes of the request."""
+        if name not in self.done_before:
+            raise Before(name, do, self.done_before)
+        result: T = self.done_before[name]
+        return result
+
     def part(self, kind: type[P]) -> P:
         """The one instance of a service's state that the composition root gave the gate."""
         part: P = self.gate.parts[kind]
         return part
 
     def again(self) -> Call:
-        """The same request, of which nothing is known yet but what it was counted for."""
+        """The same request, of which nothing is known yet but what it was counted for and what was done before it."""
         call = Call(self.gate, self.exchange, self.request_id, self.started, self.now)
         call.counted_before = [*self.counted_before, *self.counted]
+        call.done_before = self.done_before
         return call
 
     def passed_on(self, request: Mapping[str, Any], via: str, route: Route) -> Call:

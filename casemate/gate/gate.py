@@ -13,7 +13,8 @@
 
 A read on cached state runs through all of it in the event loop. Where something is not in memory (``Miss``) the
 request starts again in a thread that may wait for the database. A write takes steps 6 to 8 in the store's
-transaction, which may run them more than once. Whatever goes wrong is a refusal, and is audited too.
+transaction, which may run them more than once. What must be done outside of the transaction first (``Before``) is
+done in such a thread as well. Whatever goes wrong is a refusal, and is audited too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import get_ident
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from casemate import wire
 from casemate.clock import Clock
@@ -33,7 +34,7 @@ from casemate.gate import audit
 from casemate.gate.auth_errors import auth_error
 from casemate.gate.authenticate import authenticate
 from casemate.gate.authorise import authorise
-from casemate.gate.call import Call
+from casemate.gate.call import Before, Call
 from casemate.gate.cors import Cors
 from casemate.gate.http import Exchange
 from casemate.gate.identity import Directory
@@ -49,6 +50,8 @@ from casemate.store.journal import JournalUnavailable
 from casemate.wire import Reply
 
 log = logging.getLogger("casemate.gate")
+
+T = TypeVar("T")
 
 SMALL_BODY = 64 * 1024
 """Bodies up to this size are held before anything is known of the request."""
@@ -253,13 +256,22 @@ class Gate:
         try:
             if time.perf_counter() - missed.started > _PATIENCE:
                 raise Unavailable("too many requests wait for the database")
-            result = self.store.read(run)
+            result = self._read(run)
             if result is None:
                 self._submit(call)
                 return
         except Exception as error:
             refusal = error
         self._leave(call, result, refusal)
+
+    def _read(self, run: Callable[[Tx], T]) -> T:
+        """A read, and before it whatever it finds to be wanted first."""
+        while True:
+            try:
+                return self.store.read(run)
+            except Before as before:
+                wanted = before
+            wanted.fulfil()
 
     def _submit(self, call: Call) -> None:
         """A write's transaction, which does the rest."""
@@ -269,6 +281,15 @@ class Gate:
         # What is counted from here on, the transaction may run again.
         call.counted.clear()
         self.store.submit(partial(self._act_in, call), partial(self._leave_write, call), call.request_id)
+
+    def _submit_after(self, call: Call, wanted: Before) -> None:
+        """A write whose transaction found that something must be done first: do it, then begin again."""
+        try:
+            wanted.fulfil()
+            call.counted_before += call.counted
+            self._submit(call)
+        except Exception as error:
+            self._leave(call, None, error)
 
     def _enter(self, call: Call) -> Served:
         exchange = call.exchange
@@ -325,6 +346,9 @@ class Gate:
 
     def _leave_write(self, call: Call, acted: _Acted | None, refusal: BaseException | None) -> None:
         """A write's transaction is over. What leaves is of the run that was committed, which need not be the last."""
+        if isinstance(refusal, Before):
+            self._in_thread(self._submit_after, call, refusal)
+            return
         if acted is None:
             self._leave(call, None, refusal)
             return

@@ -342,6 +342,9 @@ class Toys:
         put_parameter = Operation[Any, Any]("ssm", "PutParameter")
         get_parameters = Operation[Any, Any]("ssm", "GetParameters")
         history = Operation[Any, Any]("ssm", "GetParameterHistory")
+        restore = Operation[Any, Any]("secretsmanager", "RestoreSecret")
+        restore_parameter = Operation[Any, Any]("ssm", "LabelParameterVersion")
+        policy = Operation[Any, Any]("secretsmanager", "GetResourcePolicy")
 
         @get.reads(self.secret)
         def get_secret_value(call: Call, req: Any, toy: Toy) -> Any:
@@ -401,6 +404,34 @@ class Toys:
             describe.ask(call, {"SecretId": req["Name"]}, via="ssm")
             return {}
 
+        def first(call: Call, name: str) -> str:
+            """What a slow thing gives, which is done before the request's transaction."""
+
+            def do() -> str:
+                self.ran.append("before")
+                if name == "fails":
+                    raise AwsError("LimitExceededException", "It cannot be done.")
+                return str(store.write(lambda tx: tx.run("UPDATE toys SET writes = writes + 100", ())))
+
+            return call.before(name, do)
+
+        @restore.writes(self.any_secret)
+        def write_after(call: Call, req: Any, toy: Toy) -> Any:
+            self.ran.append("RestoreSecret")
+            _store(call, call.account, "begun", "x")
+            _store(call, call.account, req["SecretId"], first(call, req["SecretId"]))
+            return {"ARN": toy.arn, "Name": req["SecretId"]}
+
+        @restore_parameter.writes(parameter)
+        def ask_write_after(call: Call, req: Any, target: Resource) -> Any:
+            restore.ask(call, {"SecretId": req["Name"]}, via="ssm")
+            return {"ParameterVersion": 1}
+
+        @policy.reads(self.secret)
+        def read_after(call: Call, req: Any, toy: Toy) -> Any:
+            self.ran.append("GetResourcePolicy")
+            return {"ResourcePolicy": first(call, req["SecretId"]) + first(call, "another")}
+
         def static(service: str, name: str, answer: Mapping[str, Any]) -> Operation[Any, Any]:
             operation = Operation[Any, Any](service, name)
 
@@ -412,8 +443,8 @@ class Toys:
             return operation
 
         self.apis = (
-            _api("secretsmanager", get, put, delete, rotate, listing, random, describe),
-            _api("ssm", get_parameter, put_parameter, get_parameters, history),
+            _api("secretsmanager", get, put, delete, rotate, listing, random, describe, restore, policy),
+            _api("ssm", get_parameter, put_parameter, get_parameters, history, restore_parameter),
             _api("cloudwatch", static("cloudwatch", "ListDashboards", {"DashboardEntries": []})),
             _api(
                 "sns", static("sns", "ListTopics", {"Topics": []}), Operation[Any, Any]("sns", "CreateTopic")
