@@ -16,7 +16,7 @@ from casemate.services.iam.identities import (
     new_access_key,
 )
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
-from casemate.services.kms.keys import Alias
+from casemate.services.kms.rows import Alias
 from casemate.store.database import Tx
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Operation
 from casemate.gate.resource import Value
-from casemate.services.kms.key import DISABLED, ENABLED, PENDING_DELETION, Key, KeyRow
+from casemate.services.kms.key import DISABLED, ENABLED, PENDING_DELETION, Key
+from casemate.services.kms.rows import KeyRow
 from casemate.services.kms.targets import AccountWide, NewKey, Side
 
 MATERIAL = "ab" * 32

@@ -15,7 +15,8 @@ from casemate.engine.envelope.message import open_message, read_header, seal_mes
 from casemate.errors import AwsError
 from casemate.services.kms import deletion
 from casemate.services.kms.key import DISABLED, PENDING_DELETION, Key
-from casemate.services.kms.keys import Alias, Keys, default_policy, material_id_of
+from casemate.services.kms.keys import Keys, default_policy
+from casemate.services.kms.rows import Alias, material_id_of
 from casemate.store.cache import Miss
 from casemate.store.database import Store, Tx
 from casemate.store.jobs import Jobs

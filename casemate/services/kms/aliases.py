@@ -16,10 +16,11 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.gate.resource import Resource, Value
 from casemate.services.kms.key import Key, of_request
-from casemate.services.kms.keys import Alias, Keys
+from casemate.services.kms.keys import Keys
 from casemate.services.kms.naming import ALIAS, alias_arn
 from casemate.services.kms.pages import Page
 from casemate.services.kms.refusals import internal, invalid, no_alias
+from casemate.services.kms.rows import Alias
 from casemate.services.kms.targets import AccountWide, account_wide, own_key_named
 
 MOST_OF_A_KEY = 50

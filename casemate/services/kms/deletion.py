@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable
 
 from casemate.clock import Clock
-from casemate.services.kms.key import PENDING_DELETION, Key, KeyRow
+from casemate.services.kms.key import PENDING_DELETION, Key
 from casemate.services.kms.keys import Keys
+from casemate.services.kms.rows import KeyRow
 from casemate.store.database import Store, Tx
 from casemate.store.jobs import Job, cancel, schedule
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from casemate.engine.envelope.message import BackingKey
 from casemate.engine.policy import Policy
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource, Value
-from casemate.services.kms.naming import key_arn, parse_key_name
+from casemate.services.kms.naming import parse_key_name
+from casemate.services.kms.rows import KeyRow, MaterialRow
 
 if TYPE_CHECKING:
     from casemate.api import kms
 
 ENABLED, DISABLED, PENDING_DELETION = "Enabled", "Disabled", "PendingDeletion"
+PENDING_IMPORT, PENDING_REPLICA_DELETION = "PendingImport", "PendingReplicaDeletion"
 SYMMETRIC_DEFAULT = "SYMMETRIC_DEFAULT"
 ENCRYPT_DECRYPT = "ENCRYPT_DECRYPT"
 
@@ -27,46 +29,37 @@ _OWN_TAGS = "aws:requesttag/"
 _CONTEXT = "kms:encryptioncontext:"
 
 
-class KeyRow(NamedTuple):
-    """A key as it is stored. created, deletion_date: seconds since the epoch; tags: value by name; policy: the
-    document's text; current_material: the backing key for new messages."""
-
-    account: str
-    region: str
-    id: str
-    created: float
-    state: str
-    description: str
-    key_usage: str
-    key_spec: str
-    origin: str
-    policy: str
-    tags: Mapping[str, str]
-    deletion_date: float | None
-    current_material: str
-
-    @property
-    def arn(self) -> str:
-        return key_arn(self.account, self.region, self.id)
-
-
 class Key(Resource):
     """A key as operations use it. Never changed: a change makes another row, which is loaded anew.
 
-    aliases: names with their "alias/"; backing: all versions of the material by id; current: the one for new
-    messages.
+    aliases: names with their "alias/"; backing: the versions of the material that are there, by id; materials: what
+    is stored of all versions, first to last; regions: of a multi-Region key, where the related keys are, itself
+    included.
     """
 
-    __slots__ = ("aliases", "backing", "current", "row", "usable")
+    __slots__ = ("aliases", "backing", "current", "materials", "regions", "row", "usable")
+
+    current: BackingKey
+    """The version for new messages; absent from a key whose state says that it has none here."""
 
     def __init__(
-        self, row: KeyRow, policy: Policy, aliases: tuple[str, ...], backing: Mapping[str, BackingKey]
+        self,
+        row: KeyRow,
+        policy: Policy,
+        aliases: tuple[str, ...],
+        backing: Mapping[str, BackingKey],
+        *,
+        materials: tuple[MaterialRow, ...] = (),
+        regions: tuple[str, ...] = (),
     ) -> None:
         super().__init__(row.arn, row.account, policy=policy, guarded=True, type="AWS::KMS::Key")
         self.row = row
         self.aliases = aliases
         self.backing = backing
-        self.current = backing[row.current_material]
+        self.materials = materials
+        self.regions = regions
+        if row.current_material in backing:
+            self.current = backing[row.current_material]
         self.usable = row.state == ENABLED and row.key_usage == ENCRYPT_DECRYPT
 
     def tags(self) -> Mapping[str, str]:
@@ -92,17 +85,29 @@ class Key(Resource):
         if self.usable:
             return
         self.must_not_be_pending_deletion()
-        if self.row.state != ENABLED:
-            raise AwsError("DisabledException", f"{self.arn} is disabled.")
+        self.must_not_be_pending_import()
+        self.must_be_enabled()
         raise AwsError(
             "InvalidKeyUsageException",
             f"{self.arn} key usage is {self.row.key_usage} which is not valid for {operation}.",
         )
 
+    def must_be_enabled(self) -> None:
+        """For what a disabled key refuses. Raises DisabledException."""
+        if self.row.state == DISABLED:
+            raise AwsError("DisabledException", f"{self.arn} is disabled.")
+
     def must_not_be_pending_deletion(self) -> None:
-        """Raises KMSInvalidStateException."""
+        """Nor wait for its replicas' deletion. Raises KMSInvalidStateException."""
         if self.row.state == PENDING_DELETION:
             raise AwsError("KMSInvalidStateException", f"{self.arn} is pending deletion.")
+        if self.row.state == PENDING_REPLICA_DELETION:
+            raise AwsError("KMSInvalidStateException", f"{self.arn} is pending replica deletion.")
+
+    def must_not_be_pending_import(self) -> None:
+        """Raises KMSInvalidStateException."""
+        if self.row.state == PENDING_IMPORT:
+            raise AwsError("KMSInvalidStateException", f"{self.arn} is pending import.")
 
     def must_take(self, algorithm: str) -> None:
         """Raises InvalidKeyUsageException for an encryption algorithm that this kind of key has not."""
@@ -125,13 +130,14 @@ class Key(Resource):
             "KeyUsage": row.key_usage,
             "KeyState": row.state,
             "Origin": row.origin,
-            "KeyManager": "CUSTOMER",
+            "KeyManager": row.manager,
             "CustomerMasterKeySpec": row.key_spec,
             "KeySpec": row.key_spec,
             "EncryptionAlgorithms": [SYMMETRIC_DEFAULT],
-            "MultiRegion": False,
-            "CurrentKeyMaterialId": row.current_material,
+            "MultiRegion": bool(row.primary_region),
         }
+        if row.current_material:
+            shown["CurrentKeyMaterialId"] = row.current_material
         if row.deletion_date is not None:
             shown["DeletionDate"] = datetime.fromtimestamp(row.deletion_date, UTC)
         return shown  # type: ignore[return-value]  # the row's strings are the model's enumerations
@@ -145,7 +151,7 @@ _OF_KEY: Mapping[str, Callable[[Key], Value]] = {
     "kms:keyusage": lambda key: key.row.key_usage,
     "kms:customermasterkeyspec": lambda key: key.row.key_spec,
     "kms:customermasterkeyusage": lambda key: key.row.key_usage,
-    "kms:multiregion": lambda _: "false",
+    "kms:multiregion": lambda key: "true" if key.row.primary_region else "false",
     "kms:resourcealiases": lambda key: key.aliases or None,
 }
 

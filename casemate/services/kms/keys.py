@@ -6,26 +6,45 @@ altered or moved in the database is not used: the request that needs it fails, a
 
 from __future__ import annotations
 
-import hmac
-import json
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
 from casemate.engine.envelope.errors import Tampered
-from casemate.engine.envelope.hierarchy import AccountKey
 from casemate.engine.envelope.message import BackingKey
 from casemate.engine.policy import PolicyError, parse
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.keyring import Keyring
 from casemate.gate.regions import partition_of
-from casemate.services.kms.key import ENABLED, ENCRYPT_DECRYPT, SYMMETRIC_DEFAULT, Key, KeyRow
+from casemate.services.kms.key import (
+    DISABLED,
+    ENABLED,
+    ENCRYPT_DECRYPT,
+    PENDING_IMPORT,
+    SYMMETRIC_DEFAULT,
+    Key,
+)
 from casemate.services.kms.naming import key_arn
 from casemate.services.kms.refusals import internal
+from casemate.services.kms.rows import (
+    ALIAS_COLUMNS,
+    KEY_COLUMNS,
+    MATERIAL_COLUMNS,
+    Alias,
+    KeyRow,
+    MaterialRow,
+    loaded_alias,
+    loaded_key,
+    material_id_of,
+    stored_alias,
+    stored_key,
+    unwrapped_material,
+    wrapped_material,
+)
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
 
@@ -41,30 +60,25 @@ _KEYS_IN_SHARD = 500
 ALIASES = "kms.aliases"
 MATERIAL_BYTES = 32
 
-_COLUMNS = (
-    "account, region, id, created, state, description, key_usage, key_spec, origin, policy, tags, "
-    "deletion_date, current_material, seal"
-)
-_SELECT = f"SELECT {_COLUMNS} FROM kms_keys WHERE account = ? AND region = ? AND id = ?"  # noqa: S608
-_INSERT = f"INSERT INTO kms_keys ({_COLUMNS}) VALUES ({', '.join('?' * 14)}) ON CONFLICT DO NOTHING"  # noqa: S608
-_UPDATE = (
-    "UPDATE kms_keys SET state = ?, description = ?, policy = ?, tags = ?, deletion_date = ?, "
-    "current_material = ?, seal = ? WHERE account = ? AND region = ? AND id = ?"
-)
-_ALIAS = "SELECT account, region, name, key_id, created, updated, seal FROM kms_aliases "
+
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+
+
+_OF_ONE_KEY = " WHERE account = ? AND region = ? AND id = ?"
+_OF_KEY = " WHERE account = ? AND region = ? AND key_id = ?"
+_SELECT = f"SELECT {', '.join(KEY_COLUMNS)} FROM kms_keys" + _OF_ONE_KEY
+_INSERT = _insert("kms_keys", KEY_COLUMNS)
+_UPDATE = f"UPDATE kms_keys SET {', '.join(f'{name} = ?' for name in KEY_COLUMNS[3:])}" + _OF_ONE_KEY
+_PLACE = ("account", "region", "key_id")
+_MATERIAL = f"SELECT {', '.join(MATERIAL_COLUMNS)}, wrapped FROM kms_backing_keys"
+_INSERT_MATERIAL = _insert("kms_backing_keys", (*_PLACE, *MATERIAL_COLUMNS, "wrapped"))
+_DELETE_MATERIAL = "DELETE FROM kms_backing_keys" + _OF_KEY
+_ALIAS = f"SELECT {', '.join(ALIAS_COLUMNS)} FROM kms_aliases "
+_INSERT_ALIAS = _insert("kms_aliases", ALIAS_COLUMNS)
 
 _KeyPlace = tuple[str, str, str]
-
-
-class Alias(NamedTuple):
-    """An alias as it is stored. name: with its "alias/"; created, updated: seconds since the epoch."""
-
-    account: str
-    region: str
-    name: str
-    key_id: str
-    created: float
-    updated: float
 
 
 class Keys:
@@ -114,7 +128,7 @@ class Keys:
                 _ALIAS + "WHERE account = ? AND region = ? AND name > ? ORDER BY name LIMIT ?",
                 (account, region, after, count),
             )
-            return [self._checked(tx, *row) for row in rows]
+            return [self._checked(tx, row) for row in rows]
         except Tampered as error:
             raise _refused(f"aliases of account {account} in {region}", error) from error
 
@@ -130,93 +144,94 @@ class Keys:
         key_id: str | None = None,
         material: bytes | None = None,
         policy: str | None = None,
-        description: str = "",
-        tags: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> Key | None:
-        """Make a symmetric encryption key, enabled. None when there is a key of this id already, which is left
-        as it is.
+        """Make a key, enabled. None when there is a key of this id already, which is left as it is.
 
-        key_id, material (32 bytes): random unless given; policy: KMS's default unless given, else a document that
-        ``parse`` takes; tags: checked by the caller. Raises ValueError for material of another length.
+        key_id, material: random unless given; policy: KMS's default unless given, else a document that ``parse``
+        takes; more: what else its KeyRow has that is not ordinary, checked by the caller. It is a symmetric key
+        with material of its own, unless more says otherwise; of one Region, unless its id is that of a
+        multi-Region key, of which it becomes the primary key. Where material is to be imported, the key waits for it.
+        Raises ValueError for material of another length.
         """
-        if key_id is None:
-            key_id = str(uuid4())
-        if material is None:
-            material = os.urandom(MATERIAL_BYTES)
-        elif len(material) != MATERIAL_BYTES:
-            raise ValueError(f"a symmetric key's material has {MATERIAL_BYTES} bytes")
-        material_id = material_id_of(account, region, key_id, material)
         row = KeyRow(
-            account,
-            region,
-            key_id,
-            now,
-            ENABLED,
-            description,
-            ENCRYPT_DECRYPT,
-            SYMMETRIC_DEFAULT,
-            "AWS_KMS",
-            default_policy(account, region) if policy is None else policy,
-            dict(tags or {}),
-            None,
-            material_id,
+            account=account,
+            region=region,
+            id=str(uuid4()) if key_id is None else key_id,
+            created=now,
+            policy=default_policy(account, region) if policy is None else policy,
+            **{**_NEW, **more},
         )
-        wrapping = self._keyring.account_key(account, tx)
-        if not tx.run(_INSERT, (*_stored(row), _seal(wrapping, row))):
+        if row.id.startswith("mrk-") and not row.primary_region:
+            row = row._replace(primary_region=region)
+        if row.origin == "EXTERNAL":
+            row = row._replace(state=PENDING_IMPORT)
+        elif not row.custom_key_store:
+            material = _symmetric(material) if row.key_spec == SYMMETRIC_DEFAULT else material
+            assert material is not None
+            row = row._replace(current_material=material_id_of(account, region, row.id, material))
+        if not self.insert(tx, row):
             return None
-        tx.run(
-            "INSERT INTO kms_backing_keys (account, region, key_id, version, id, created, wrapped) "
-            "VALUES (?, ?, ?, 1, ?, ?, ?)",
-            (account, region, key_id, material_id, now, _wrap(wrapping, row, 1, material_id, material)),
-        )
-        self._bump(tx, key_id)
-        return self._load(tx, (account, region, key_id))
+        if material is not None:
+            self.put_material(tx, row, MaterialRow(row.current_material, 1, now), material)
+        return self._load(tx, (account, region, row.id))
+
+    def insert(self, tx: Tx, row: KeyRow) -> bool:
+        """Store a key's row, without material. False when there is one already."""
+        made = tx.run(_INSERT, stored_key(self._keyring.account_key(row.account, tx), row))
+        self._bump(tx, row.id)
+        return made == 1
 
     def save(self, tx: Tx, row: KeyRow) -> None:
-        """Store what may change of a key: state, description, policy, tags, deletion date, current material."""
-        tx.run(
-            _UPDATE,
-            (
-                row.state,
-                row.description,
-                row.policy,
-                json.dumps(dict(row.tags)),
-                row.deletion_date,
-                row.current_material,
-                _seal(self._keyring.account_key(row.account, tx), row),
-                row.account,
-                row.region,
-                row.id,
-            ),
-        )
+        """Store a key's row as it is now."""
+        columns = stored_key(self._keyring.account_key(row.account, tx), row)
+        tx.run(_UPDATE, (*columns[3:], row.account, row.region, row.id))
         self._bump(tx, row.id)
+
+    def put_material(self, tx: Tx, key: KeyRow, row: MaterialRow, material: bytes) -> None:
+        """Store a version of a key's material, in the place of what is stored of it. material: b"" for what is
+        gone."""
+        account = self._keyring.account_key(key.account, tx)
+        place = (key.account, key.region, key.id)
+        tx.run(_DELETE_MATERIAL + " AND version = ?", (*place, row.version))
+        wrapped = wrapped_material(account, key, row, material)
+        tx.run(_INSERT_MATERIAL, (*place, *row[: len(MATERIAL_COLUMNS)], wrapped))
+        self._bump(tx, key.id)
+
+    def material(self, tx: Tx, key: KeyRow) -> list[tuple[MaterialRow, bytes]]:
+        """All versions of a key's material, first to last, as this transaction sees them. Raises Tampered."""
+        account = self._keyring.account_key(key.account, tx)
+        found = []
+        for *columns, wrapped in tx.all(
+            _MATERIAL + _OF_KEY + " ORDER BY version", (key.account, key.region, key.id)
+        ):
+            row = MaterialRow(*columns)
+            material = unwrapped_material(account, key, row, wrapped)
+            found.append((row._replace(present=bool(material)), material))
+        return found
 
     def delete(self, tx: Tx, row: KeyRow) -> None:
         """Remove a key with its material and its aliases, for good."""
         place = (row.account, row.region, row.id)
-        tx.run("DELETE FROM kms_backing_keys WHERE account = ? AND region = ? AND key_id = ?", place)
-        if tx.run("DELETE FROM kms_aliases WHERE account = ? AND region = ? AND key_id = ?", place):
+        tx.run(_DELETE_MATERIAL, place)
+        if tx.run("DELETE FROM kms_aliases" + _OF_KEY, place):
             tx.bump(ALIASES)
-        tx.run("DELETE FROM kms_keys WHERE account = ? AND region = ? AND id = ?", place)
+        tx.run("DELETE FROM kms_keys" + _OF_ONE_KEY, place)
         self._bump(tx, row.id)
 
     def put_alias(self, tx: Tx, alias: Alias, before: str = "") -> bool:
         """Store an alias. before: the id of the key that it leaves, '' for a new alias. False when a new alias
         is there already."""
-        seal = _seal_alias(self._keyring.account_key(alias.account, tx), alias)
+        columns = stored_alias(self._keyring.account_key(alias.account, tx), alias)
         if before:
             changed = tx.run(
                 "UPDATE kms_aliases SET key_id = ?, updated = ?, seal = ? "
                 "WHERE account = ? AND region = ? AND name = ?",
-                (alias.key_id, alias.updated, seal, alias.account, alias.region, alias.name),
+                (alias.key_id, alias.updated, columns[-1], alias.account, alias.region, alias.name),
             )
             self._bump(tx, before)
         else:
-            changed = tx.run(
-                "INSERT INTO kms_aliases (account, region, name, key_id, created, updated, seal) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (*alias, seal),
-            )
+            changed = tx.run(_INSERT_ALIAS, columns)
         tx.bump(ALIASES)
         self._bump(tx, alias.key_id)
         return changed == 1
@@ -238,41 +253,63 @@ class Keys:
         stored = tx.one(_SELECT, place)
         if stored is None:
             return None
-        try:
-            tags = json.loads(stored[10])
-        except ValueError:
-            raise Tampered(f"the stored tags of key {place[2]} are unreadable") from None
-        row = KeyRow._make((*stored[:10], tags, *stored[11:13]))
-        account = self._keyring.account_key(row.account, tx)
-        account.unwrap(stored[13], _ROW, *_sealed(row, stored[10]))
-        backing = {}
-        for version, material_id, wrapped in tx.all(
-            "SELECT version, id, wrapped FROM kms_backing_keys "
-            "WHERE account = ? AND region = ? AND key_id = ? ORDER BY version",
-            place,
+        row = loaded_key(self._keyring.account_key(stored[0], tx), stored)
+        versions = self.material(tx, row)
+        backing = {each.id: BackingKey(each.id, material) for each, material in versions if material}
+        if (
+            row.state in (ENABLED, DISABLED)
+            and row.current_material not in backing
+            and not row.custom_key_store
         ):
-            material = account.unwrap(wrapped, _MATERIAL, row.region, row.id, version, material_id)
-            backing[material_id] = BackingKey(material_id, material)
-        if row.current_material not in backing:
             raise Tampered(f"the stored material of key {row.id} is missing")
         names = tuple(alias.name for alias in self._aliases_of(tx, *place))
-        return Key(row, parse(row.policy, "key"), names, backing)
+        regions = self._regions(tx, row) if row.primary_region else ()
+        return Key(
+            row,
+            parse(row.policy, "key"),
+            names,
+            backing,
+            materials=tuple(each for each, _ in versions),
+            regions=regions,
+        )
+
+    def _regions(self, tx: Tx, row: KeyRow) -> tuple[str, ...]:
+        rows = tx.all(
+            "SELECT region FROM kms_keys WHERE account = ? AND id = ? AND primary_region <> '' ORDER BY region",
+            (row.account, row.id),
+        )
+        return tuple(region for (region,) in rows)
 
     def _aliases_of(self, tx: Tx, account: str, region: str, key_id: str) -> list[Alias]:
-        rows = tx.all(
-            _ALIAS + "WHERE account = ? AND region = ? AND key_id = ? ORDER BY name",
-            (account, region, key_id),
-        )
-        return [self._checked(tx, *row) for row in rows]
+        rows = tx.all(_ALIAS + _OF_KEY + " ORDER BY name", (account, region, key_id))
+        return [self._checked(tx, row) for row in rows]
 
     def _load_alias(self, tx: Tx, place: _KeyPlace) -> Alias | None:
         row = tx.one(_ALIAS + "WHERE account = ? AND region = ? AND name = ?", place)
-        return None if row is None else self._checked(tx, *row)
+        return None if row is None else self._checked(tx, row)
 
-    def _checked(self, tx: Tx, *row: Any) -> Alias:
-        alias = Alias(*row[:6])
-        self._keyring.account_key(alias.account, tx).unwrap(row[6], _ALIAS_ROW, *_sealed_alias(alias))
-        return alias
+    def _checked(self, tx: Tx, columns: tuple[Any, ...]) -> Alias:
+        return loaded_alias(self._keyring.account_key(columns[0], tx), columns)
+
+
+_NEW: Mapping[str, Any] = {
+    "state": ENABLED,
+    "description": "",
+    "key_usage": ENCRYPT_DECRYPT,
+    "key_spec": SYMMETRIC_DEFAULT,
+    "origin": "AWS_KMS",
+    "tags": {},
+    "deletion_date": None,
+    "current_material": "",
+}
+
+
+def _symmetric(material: bytes | None) -> bytes:
+    if material is None:
+        return os.urandom(MATERIAL_BYTES)
+    if len(material) != MATERIAL_BYTES:
+        raise ValueError(f"a symmetric key's material has {MATERIAL_BYTES} bytes")
+    return material
 
 
 def _domain(shard: int) -> str:
@@ -282,49 +319,6 @@ def _domain(shard: int) -> str:
 def _refused(what: str, error: Exception) -> AwsError:
     log.error("the stored %s cannot be used: %s", what, error)
     return internal()
-
-
-# --- what rows are bound to
-
-_ROW, _ALIAS_ROW, _MATERIAL = "kms-key", "kms-alias", "kms-material"
-
-
-def _stored(row: KeyRow) -> tuple[Any, ...]:
-    return (*row[:10], json.dumps(dict(row.tags)), *row[11:])
-
-
-def _sealed(row: KeyRow, tags: str) -> tuple[str, ...]:
-    deletion = "" if row.deletion_date is None else repr(float(row.deletion_date))
-    return (
-        *(row.region, row.id, repr(float(row.created)), row.state, row.description, row.key_usage),
-        *(row.key_spec, row.origin, row.policy, tags, deletion, row.current_material),
-    )
-
-
-def _seal(account: AccountKey, row: KeyRow) -> bytes:
-    return account.wrap(b"", _ROW, *_sealed(row, json.dumps(dict(row.tags))))
-
-
-def _wrap(account: AccountKey, row: KeyRow, version: int, material_id: str, material: bytes) -> bytes:
-    return account.wrap(material, _MATERIAL, row.region, row.id, version, material_id)
-
-
-def _sealed_alias(alias: Alias) -> tuple[str, ...]:
-    return (
-        *(alias.region, alias.name, alias.key_id),
-        *(repr(float(alias.created)), repr(float(alias.updated))),
-    )
-
-
-def _seal_alias(account: AccountKey, alias: Alias) -> bytes:
-    return account.wrap(b"", _ALIAS_ROW, *_sealed_alias(alias))
-
-
-def material_id_of(account: str, region: str, key_id: str, material: bytes) -> str:
-    """The id of key material, 64 hexadecimal digits: the same for the same material under the same key, so that
-    a server made anew from the same seed opens what another one encrypted. Tells nothing of the material."""
-    named = f"casemate kms material id 1 {key_arn(account, region, key_id)}"
-    return hmac.digest(material, named.encode(), "sha256").hex()
 
 
 def default_policy(account: str, region: str) -> str:
