@@ -99,30 +99,40 @@ def records(
     ]
 
 
-def service_event(source: str, name: str, account: str, region: str, now: float, resource: Resource) -> bytes:
-    """The record of what a service does by itself, with nobody calling: CloudTrail's AwsServiceEvent."""
-    return dumps(
-        {
-            "eventVersion": "1.11",
-            "userIdentity": {"accountId": account, "invokedBy": "AWS Internal"},
-            "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
-            "eventSource": source,
-            "eventName": name,
-            "awsRegion": region,
-            "sourceIPAddress": "AWS Internal",
-            "userAgent": "AWS Internal",
-            "requestParameters": None,
-            "responseElements": None,
-            "requestID": new_uuid(),
-            "readOnly": False,
-            "resources": [{"accountId": resource.account, "type": resource.type, "ARN": resource.arn}],
-            "eventType": "AwsServiceEvent",
-            "managementEvent": True,
-            "eventCategory": "Management",
-            "eventID": new_uuid(),
-            "recipientAccountId": account,
-        }
-    )
+def service_event(
+    source: str,
+    name: str,
+    account: str,
+    region: str,
+    now: float,
+    resource: Resource,
+    details: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The record of what a service does by itself, with nobody calling: CloudTrail's AwsServiceEvent. details: its
+    serviceEventDetails."""
+    record: dict[str, Any] = {
+        "eventVersion": "1.11",
+        "userIdentity": {"accountId": account, "invokedBy": "AWS Internal"},
+        "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        "eventSource": source,
+        "eventName": name,
+        "awsRegion": region,
+        "sourceIPAddress": "AWS Internal",
+        "userAgent": "AWS Internal",
+        "requestParameters": None,
+        "responseElements": None,
+        "requestID": new_uuid(),
+        "readOnly": False,
+        "resources": [{"accountId": resource.account, "type": resource.type, "ARN": resource.arn}],
+        "eventType": "AwsServiceEvent",
+        "managementEvent": True,
+        "eventCategory": "Management",
+        "eventID": new_uuid(),
+        "recipientAccountId": account,
+    }
+    if details:
+        record["serviceEventDetails"] = details
+    return dumps(record)
 
 
 def _middle(

@@ -209,11 +209,19 @@ class Gate:
         """Whether the journal takes records: background jobs wait until it does."""
         return self._journal.healthy
 
-    def record_event(self, source: str, name: str, account: str, region: str, resource: Resource) -> None:
-        """Audit what a service does by itself: a background job's effect. Raises JournalUnavailable."""
-        self._journal.append(
-            audit.service_event(source, name, account, region, self.clock.now(), resource), None
-        )
+    def record_event(
+        self,
+        source: str,
+        name: str,
+        account: str,
+        region: str,
+        resource: Resource,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Audit what a service does by itself: a background job's effect. details: serviceEventDetails. Raises
+        JournalUnavailable."""
+        event = audit.service_event(source, name, account, region, self.clock.now(), resource, details)
+        self._journal.append(event, None)
 
     # --- the steps
 

@@ -1,4 +1,4 @@
-"""One server for each process that runs KMS's tests."""
+"""A server for each process that runs KMS's tests, and another one for those that move its clock."""
 
 from __future__ import annotations
 
@@ -11,4 +11,11 @@ from kms_support import Kms, kms_server
 @pytest.fixture(scope="session")
 def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kms]:
     with kms_server(tmp_path_factory.mktemp("kms")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kms]:
+    """A server whose clock tests move, forwards only."""
+    with kms_server(tmp_path_factory.mktemp("timed")) as running:
         yield running

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from server_support import Server, running_server
+from server_support import Server, casemate, running_server
 
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
@@ -100,6 +102,33 @@ class Kms:
         if client is None:
             client = self._clients[user, region] = self.server.client("kms", access_key(user), region=region)
         return client
+
+    def advance(self, by: str) -> None:
+        """Move the server's clock ("365d") and wait for what is due by then."""
+        moved = casemate("clock", "--data", str(self.server.data), "--advance", by)
+        assert moved.returncode == 0, moved.stderr
+
+    def now(self) -> datetime:
+        """By the server's clock."""
+        shown = casemate("clock", "--data", str(self.server.data)).stdout
+        return datetime.fromisoformat(shown.split()[0])
+
+    def events(self, name: str, key_arn: str, count: int) -> list[dict[str, Any]]:
+        """The audit's records of that name that a key is among the resources of, once there are so many: a job's
+        are written after its transaction."""
+        end = time.monotonic() + 20
+        while True:
+            listed = casemate("audit", "tail", "--data", str(self.server.data), "-n", "all", "--json")
+            assert listed.returncode == 0, listed.stderr
+            found = [
+                record
+                for record in map(json.loads, listed.stdout.splitlines())
+                if record["eventName"] == name
+                and any(resource["ARN"] == key_arn for resource in record.get("resources", ()))
+            ]
+            if len(found) >= count or time.monotonic() > end:
+                assert len(found) == count, found
+                return found
 
     def key(self, policy: Mapping[str, Any] | None = None, **more: Any) -> Any:
         """A new key's metadata. policy: its document, KMS's default unless given."""

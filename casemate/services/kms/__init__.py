@@ -1,28 +1,36 @@
-"""KMS: keys, their policies, aliases and tags, and encryption under them. Importing it attaches its handlers."""
+"""KMS: keys, their material, policies, aliases and tags, and encryption under them. Importing it attaches its
+handlers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from casemate.services.kms import aliases, crypto, deletion, lifecycle, policies, tags
+from casemate.services.kms import aliases, crypto, deletion, lifecycle, policies, rotation, rotations, tags
 from casemate.services.kms.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from casemate.gate.gate import Gate
     from casemate.services.kms.key import Key
     from casemate.store.jobs import Job
 
-__all__ = ["aliases", "crypto", "jobs", "lifecycle", "policies", "tags"]
+__all__ = ["aliases", "crypto", "jobs", "lifecycle", "policies", "rotations", "tags"]
 
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
     """The handlers of KMS's background jobs, by kind."""
+    store, keys, clock = gate.store, gate.parts[Keys], gate.clock
 
-    def record(key: Key) -> None:
-        gate.record_event("kms.amazonaws.com", "DeleteKey", key.account, key.row.region, key)
+    def record(name: str, key: Key, details: Mapping[str, Any] | None = None) -> None:
+        gate.record_event("kms.amazonaws.com", name, key.account, key.row.region, key, details)
+
+    def audits() -> bool:
+        return gate.audits
 
     return {
-        deletion.KIND: deletion.deleter(gate.store, gate.parts[Keys], gate.clock, record, lambda: gate.audits)
+        deletion.KIND: deletion.deleter(store, keys, clock, lambda key: record("DeleteKey", key), audits),
+        rotation.ROTATE: rotation.rotator(
+            store, keys, clock, lambda done: record("RotateKey", done.key, done.details()), audits
+        ),
     }

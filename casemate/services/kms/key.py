@@ -219,6 +219,10 @@ def _window(call: Call, request: Mapping[str, Any]) -> Value:
     return str(request.get("PendingWindowInDays", 30)) if _operation(call) == "ScheduleKeyDeletion" else None
 
 
+def _rotation_period(call: Call, request: Mapping[str, Any]) -> Value:
+    return str(request.get("RotationPeriodInDays", 365)) if _operation(call) == "EnableKeyRotation" else None
+
+
 def _tag_keys(call: Call, request: Mapping[str, Any]) -> Value:
     return (*(tag["TagKey"] for tag in request.get("Tags", ())), *request.get("TagKeys", ())) or None
 
@@ -229,6 +233,7 @@ _OF_CALL: Mapping[str, Callable[[Call, Mapping[str, Any]], Value]] = {
     "kms:encryptionalgorithm": _algorithm,
     "kms:bypasspolicylockoutsafetycheck": _bypass,
     "kms:policyname": _policy_name,
+    "kms:rotationperiodindays": _rotation_period,
     "kms:schedulekeydeletionpendingwindowindays": _window,
     "aws:tagkeys": _tag_keys,
 }

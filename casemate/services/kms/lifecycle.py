@@ -27,6 +27,7 @@ from casemate.services.kms.keys import Keys
 from casemate.services.kms.naming import key_arn
 from casemate.services.kms.pages import Page
 from casemate.services.kms.refusals import internal, invalid, not_served
+from casemate.services.kms.rotation import resume_rotation
 from casemate.services.kms.targets import (
     AccountWide,
     NewKey,
@@ -137,9 +138,13 @@ def update_key_description(
 
 @kms.EnableKey.writes(own_key)
 def enable_key(call: Call, req: kms.EnableKeyRequest, key: Key) -> kms.EnableKeyResponse:
-    """Let a key be used again."""
+    """Let a key be used again; a rotation that it missed is made up for."""
     key.must_not_be_pending_deletion()
-    call.part(Keys).save(call.tx, key.row._replace(state=ENABLED))
+    key.must_not_be_pending_import()
+    if key.row.state != ENABLED:
+        keys = call.part(Keys)
+        keys.save(call.tx, key.row._replace(state=ENABLED))
+        resume_rotation(keys, call.tx, key.row, call.now)
     return {}
 
 
@@ -147,6 +152,7 @@ def enable_key(call: Call, req: kms.EnableKeyRequest, key: Key) -> kms.EnableKey
 def disable_key(call: Call, req: kms.DisableKeyRequest, key: Key) -> kms.DisableKeyResponse:
     """Keep a key from being used in cryptographic operations."""
     key.must_not_be_pending_deletion()
+    key.must_not_be_pending_import()
     call.part(Keys).save(call.tx, key.row._replace(state=DISABLED))
     return {}
 

@@ -70,3 +70,12 @@ def internal() -> AwsError:
 def not_served(what: str) -> AwsError:
     """A parameter's value that AWS serves and this version does not."""
     return AwsError("NotImplemented", f"{what} is not served by Casemate.", 501)
+
+
+def unsupported(text: str) -> AwsError:
+    """An operation that this kind of key does not have."""
+    return AwsError("UnsupportedOperationException", text)
+
+
+def limit_exceeded(text: str) -> AwsError:
+    return AwsError("LimitExceededException", text)

@@ -87,14 +87,26 @@ def named_key(call: Call, request: Mapping[str, Any]) -> Key:
     return key_named(call, request["KeyId"])
 
 
-def own_key_named(call: Call, text: str) -> Key:
-    """The caller's own key, by its id or ARN. Another account's is refused whatever its policy says, as AWS
-    documents of operations without cross-account use."""
+def _only_by_id(text: str) -> KeyName:
+    """Of operations that take no aliases."""
     name = parse_key_name(text)
     if name.alias:
         if name.region:
             raise AwsError("InvalidArnException", "Key Aliases are not supported for this operation")
         raise invalid_key_id(text)
+    return name
+
+
+def key_by_id(call: Call, request: Mapping[str, Any]) -> Key:
+    """KeyId, as an id or an ARN, in any account."""
+    _only_by_id(request["KeyId"])
+    return key_named(call, request["KeyId"])
+
+
+def own_key_named(call: Call, text: str) -> Key:
+    """The caller's own key, by its id or ARN. Another account's is refused whatever its policy says, as AWS
+    documents of operations without cross-account use."""
+    name = _only_by_id(text)
     account = place(call, name)
     if account != call.account:
         arn = key_arn(account, call.region, name.key_id)
