@@ -15,6 +15,7 @@ Members that the model requires are required keys, all others NotRequired.
 from __future__ import annotations
 
 import argparse
+import json
 import keyword
 import sys
 from collections.abc import Iterator
@@ -108,9 +109,19 @@ def render(service: str, model: ServiceModel) -> str:
         "    operations=(",
         *(f"        {name}," for name in names),
         "    ),",
+        *([f'    region="{region}",'] if (region := _global_region(model)) else []),
         ")",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _global_region(model: ServiceModel) -> str:
+    """The Region in which a service without Regions is signed for and acts, '' for a service with Regions."""
+    endpoints = json.loads((Path(botocore.__file__).parent / "data" / "endpoints.json").read_bytes())
+    service = endpoints["partitions"][0]["services"].get(model.endpoint_prefix, {})
+    if service.get("isRegionalized", True):
+        return ""
+    return str(service["endpoints"][service["partitionEndpoint"]]["credentialScope"]["region"])
 
 
 def _tuple(values: list[str]) -> str:

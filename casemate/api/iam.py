@@ -2720,4 +2720,5 @@ API: Final = Api(
         UploadServerCertificate,
         UploadSigningCertificate,
     ),
+    region="us-east-1",
 )

@@ -56,5 +56,6 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
         raise
     call.identity = credential.identity
     call.account = credential.identity.account
-    call.region = scope.region
+    call.region = route.region or scope.region
+    directory.used(credential.user, call.account, call.now, route.signing_name, scope.region)
     return True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from casemate.engine.policy import Attached, Policy, Principal, Residual
+from casemate.engine.policy import Attached, Policy, Principal, Residual, Value, principal_keys
 from casemate.store.database import Tx
 
 MAX_RESIDUALS = 20_000
@@ -27,7 +29,7 @@ class Identity:
         self,
         principal: Principal,
         attached: Attached,
-        known: Mapping[str, str | Sequence[str] | None],
+        known: Mapping[str, Value],
         audit: Mapping[str, Any],
     ) -> None:
         self.principal = principal
@@ -42,18 +44,99 @@ class Identity:
 
 
 class Credential:
-    """An access key as the gate needs it to check a signature. Its repr does not show the secret."""
+    """An access key as the gate needs it to check a signature. Its repr does not show the secret.
 
-    __slots__ = ("access_key_id", "active", "identity", "secret")
+    user: whose last use is told by ``Directory.used``: the access key's id or, for a session, its role's.
+    """
 
-    def __init__(self, access_key_id: str, secret: str, active: bool, identity: Identity) -> None:
+    __slots__ = ("access_key_id", "active", "identity", "secret", "user")
+
+    def __init__(
+        self, access_key_id: str, secret: str, active: bool, identity: Identity, user: str = ""
+    ) -> None:
         self.access_key_id = access_key_id
         self.secret = secret
         self.active = active
         self.identity = identity
+        self.user = user or access_key_id
 
     def __repr__(self) -> str:
         return f"<Credential {self.access_key_id}>"
+
+
+class RoleEntry(NamedTuple):
+    """A role as it is assumed. Made anew when anything of it changes, so that the same object means the same role.
+
+    path: "/" or "/team/"; trust: its trust policy (kind "trust"), which is the role's resource policy and must allow;
+    longest: seconds that a session may last at most; tags: value by key; attached: its permission policies,
+    boundary and SCPs.
+    """
+
+    account: str
+    name: str
+    path: str
+    id: str
+    arn: str
+    trust: Policy
+    longest: int
+    tags: Mapping[str, str]
+    attached: Attached
+
+
+def tag_keys(tags: Mapping[str, str]) -> dict[str, Value]:
+    """A principal's tags as condition keys, whose names have no case: aws:PrincipalTag/<key>."""
+    return {f"aws:principaltag/{key.lower()}": value for key, value in tags.items()}
+
+
+def session_of(
+    role: RoleEntry,
+    name: str,
+    access_key_id: str,
+    began: float,
+    *,
+    policies: tuple[Policy, ...] | None = None,
+    tags: Mapping[str, str] | None = None,
+    known: Mapping[str, Value] | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> Identity:
+    """Who calls by an assumed role's temporary credentials.
+
+    name: the session's; began: seconds since the epoch; policies: session policies, None where none were passed;
+    tags: the session's, which replace the role's of the same keys; known: further condition keys of the session
+    (aws:SourceIdentity, aws:MultiFactorAuthPresent, ...), in lower case; context: further members of the audit's
+    sessionContext.
+    """
+    principal = Principal(
+        kind="role",
+        arn=f"arn:aws:sts::{role.account}:assumed-role/{role.name}/{name}",
+        account=role.account,
+        role_arn=role.arn,
+        id=f"{role.id}:{name}",
+    )
+    attached = role.attached if policies is None else replace(role.attached, session=policies)
+    keys = {**principal_keys(principal), **tag_keys(role.tags), **tag_keys(tags or {}), **(known or {})}
+    audit = {
+        "type": "AssumedRole",
+        "principalId": principal.id,
+        "arn": principal.arn,
+        "accountId": role.account,
+        "accessKeyId": access_key_id,
+        "sessionContext": {
+            "sessionIssuer": {
+                "type": "Role",
+                "principalId": role.id,
+                "arn": role.arn,
+                "accountId": role.account,
+                "userName": role.name,
+            },
+            "attributes": {
+                "creationDate": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
+                "mfaAuthenticated": "false",
+            },
+            **(context or {}),
+        },
+    }
+    return Identity(principal, attached, keys, audit)
 
 
 class Directory(Protocol):
@@ -61,6 +144,15 @@ class Directory(Protocol):
 
     def credential(self, access_key_id: str, tx: Tx | None) -> Credential | None:
         """The access key, None when there is none. Raises Miss when it is not in memory and tx is None."""
+        ...
+
+    def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
+        """The role of that name, whose case does not matter; None when there is none. Raises Miss as above."""
+        ...
+
+    def used(self, user: str, account: str, now: float, service: str, region: str) -> None:
+        """An access key or a role's session (``Credential.user``) has signed a request. Costs no more than
+        remembering it."""
         ...
 
     def resource_controls(self, account: str, tx: Tx | None) -> tuple[tuple[Policy, ...], ...]:

@@ -112,7 +112,8 @@ class Api(NamedTuple):
 
     service: botocore's name; signing_name: the service in a signature's scope, and the prefix of IAM actions;
     target_prefix: what X-Amz-Target begins with ('' for protocols without it); version: the API version that
-    query requests name; protocols: in the model's order of preference.
+    query requests name; protocols: in the model's order of preference; region: where all calls act, of a global
+    service; '' of a regional one.
     """
 
     service: str
@@ -121,3 +122,4 @@ class Api(NamedTuple):
     version: str
     protocols: tuple[str, ...]
     operations: tuple[Operation[Any, Any], ...]
+    region: str = ""

@@ -32,13 +32,15 @@ class Codec(Protocol):
 
 
 class Route(NamedTuple):
-    """Where a request goes. family: which of AWS's sets of error codes it is answered with."""
+    """Where a request goes. family: which of AWS's sets of error codes it is answered with; region: a global
+    service's, '' where the signature tells it."""
 
     operation: Operation[Any, Any]
     codec: Codec
     signing_name: str
     family: Family
     source: str
+    region: str = ""
 
 
 class Unroutable(Exception):
@@ -162,6 +164,7 @@ class Router:
             api.signing_name,
             family_of(protocol, api.signing_name),
             f"{api.signing_name}.amazonaws.com",
+            api.region,
         )
         return route
 

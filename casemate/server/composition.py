@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,18 +27,23 @@ from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
 from casemate.services import kms, sts
-from casemate.services.iam import identities
+from casemate.services.iam import store as iam_store
 from casemate.services.iam.directory import IamDirectory
+from casemate.services.iam.store import Entities
+from casemate.services.iam.upgrade import move_users
+from casemate.services.iam.uses import EVERY, Uses
 from casemate.services.kms import keys as kms_keys
 from casemate.services.kms.keys import Keys
 from casemate.store import jobs
-from casemate.store.database import Store, open_store
+from casemate.store.database import Store, StoreError, open_store
 from casemate.store.jobs import Jobs
 from casemate.store.journal import Journal
 from casemate.store.migrate import discover
 
 if TYPE_CHECKING:
     from casemate.server.seed import Seed
+
+log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
 SERVICES = (kms, sts)
@@ -51,7 +57,7 @@ MIGRATIONS = (
 APIS = (kms_api.API, sts_api.API)
 
 DOMAINS = (
-    identities.DOMAIN,
+    iam_store.DOMAIN,
     jobs.DOMAIN,
     kms_keys.ALIASES,
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
@@ -84,12 +90,17 @@ class Worker:
     gate: Gate
     jobs: Jobs
     threads: ThreadPoolExecutor
+    uses: Uses
 
     def close(self) -> None:
         """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
         closes last."""
         self.jobs.stop()
         self.threads.shutdown(wait=True)
+        try:
+            self.uses.flush(self.opened.store)
+        except StoreError:
+            log.warning("when keys were last used is not written: the store cannot be reached")
         self.opened.close()
         self.journal.close()
 
@@ -102,10 +113,11 @@ def open_data(config: Config, seed: Seed | None = None) -> Opened:
     try:
         root = unseal(store, seals_of(config), clock.now())
         finish_rotation(config, store)
+        keyring = Keyring(root)
+        move_users(store, keyring)
     except BaseException:
         store.close()
         raise
-    keyring = Keyring(root)
     return Opened(config, clock, store, root, keyring, Keys(store, keyring), seed)
 
 
@@ -131,8 +143,9 @@ def open_worker(
     journal: Journal[Call | None] = Journal(
         config.journal, JournalCipher(opened.root), durable, worker=f"{number:02d}-{os.getpid()}"
     )
-    directory = IamDirectory(opened.store, opened.keyring)
-    parts: dict[type, Any] = {Keys: opened.keys}
+    uses = Uses()
+    directory = IamDirectory(opened.store, opened.keyring, uses)
+    parts: dict[type, Any] = {Entities: Entities(opened.keyring), Keys: opened.keys, Uses: uses}
     paths: Mapping[tuple[str, bytes], Route] = {}
     if config.dev:
         parts, paths = _with_control(opened, parts)
@@ -153,7 +166,18 @@ def open_worker(
         relaxed=config.audit == "relaxed",
     )
     jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
-    return Worker(opened, journal, gate, jobs, threads)
+    _write_uses(loop, uses, opened.store)
+    return Worker(opened, journal, gate, jobs, threads, uses)
+
+
+def _write_uses(loop: asyncio.AbstractEventLoop, uses: Uses, store: Store) -> None:
+    """Write which keys were used, now and again for as long as the loop runs."""
+
+    def write() -> None:
+        uses.write(store)
+        loop.call_later(EVERY, write)
+
+    loop.call_later(EVERY, write)
 
 
 def _with_control(

@@ -28,7 +28,9 @@ from casemate.server.metrics import count_jobs
 from casemate.server.rotation import key_file_of, next_key_file, seals_of
 from casemate.server.server_file import Running, running
 from casemate.server.tls import RENEW_DAYS
-from casemate.services.iam.identities import load_user, unwrap_secret
+from casemate.services.iam.entities import KINDS
+from casemate.services.iam.identities import unwrap_secret
+from casemate.services.iam.store import Entities
 from casemate.store.database import StoreError, Tx
 from casemate.store.journal_format import JournalTampered
 from casemate.store.journal_reader import read_journal
@@ -242,12 +244,13 @@ def _rows(opened: Opened) -> Finding:
                 unwrap_secret(tx, opened.keyring, account, user, key_id, status, secret)
             except EnvelopeError:
                 broken.append(f"access key {key_id}")
-        for account, name in tx.all("SELECT account, name FROM iam_users"):
+        entities = Entities(opened.keyring)
+        for account, kind, name in tx.all("SELECT account, kind, handle FROM iam_entities"):
             checked += 1
             try:
-                load_user(tx, opened.keyring, account, name)
-            except EnvelopeError:
-                broken.append(f"user {name} of account {account}")
+                entities.find(tx, KINDS[kind], account, name)
+            except (EnvelopeError, KeyError):
+                broken.append(f"{kind} {name} of account {account}")
         for account, region, key_id in tx.all("SELECT account, region, id FROM kms_keys"):
             checked += 1
             try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from casemate.engine.envelope.seal_keyfile import KeyFileSeal
 from casemate.server.config import Config
 from casemate.server.credentials_file import Administrator, credentials_path, write_credentials
+from casemate.services.iam.entities import User
 from casemate.services.iam.identities import (
     AccessKey,
     create_access_key,
@@ -16,6 +17,7 @@ from casemate.services.iam.identities import (
     new_access_key,
 )
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
+from casemate.services.iam.store import Entities
 from casemate.services.kms.rows import Alias
 from casemate.store.database import Tx
 
@@ -84,7 +86,7 @@ def begin(tx: Tx, opened: Opened, administrator: Administrator) -> None:
     if opened.seed is not None:
         _plant(tx, opened, opened.seed)
     if not is_seeded(opened, administrator):
-        name = _free_name(tx, account)
+        name = _free_name(tx, Entities(opened.keyring), account)
         create_user(tx, opened.keyring, account, name, now, attached=[ADMINISTRATOR_ACCESS])
         create_access_key(tx, opened.keyring, account, name, now, key)
 
@@ -133,10 +135,10 @@ def _seeded_key(seed: Seed | None, account: str) -> AccessKey | None:
     return None if seed is None else seed.administrator(account)
 
 
-def _free_name(tx: Tx, account: str) -> str:
+def _free_name(tx: Tx, entities: Entities, account: str) -> str:
     """The administrator's name; another one where the seed has a user of that name."""
     name = ADMINISTRATOR
-    while tx.one("SELECT 1 FROM iam_users WHERE account = ? AND name = ?", (account, name)) is not None:
+    while entities.find(tx, User, account, name) is not None:
         name = f"casemate-{name}"
     return name
 

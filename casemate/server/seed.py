@@ -19,7 +19,7 @@ from typing import Any
 from casemate.engine.policy import PolicyError, parse
 from casemate.gate.regions import regions
 from casemate.services.iam.identities import AccessKey
-from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS, AWS_MANAGED
+from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS, aws_managed
 
 MATERIAL_BYTES = 32
 
@@ -148,8 +148,8 @@ class _Reader:
         self._unique(where, "user", account, name.lower())
         attached = self._texts(entry, "attached_policies", where)
         for arn in attached:
-            if arn not in AWS_MANAGED:
-                known = ", ".join(sorted(AWS_MANAGED))
+            if arn not in aws_managed():
+                known = ", ".join(sorted(aws_managed()))
                 self._problem(f"{where}.attached_policies", f"there is no {arn!r}; there are: {known}")
         inline = {}
         policies = self._table(entry, "inline_policies", where)

@@ -114,8 +114,13 @@ def journal_in_the_future(config: Config) -> None:
         (altered("UPDATE kms_backing_keys SET wrapped = zeroblob(93)"), f"keys: KMS key {SEED_KEY}"),
         (altered("UPDATE iam_access_keys SET user_name = ''"), "keys: access key AKIA"),
         (altered("UPDATE iam_access_keys SET status = 'Inactive'"), "keys: access key AKIA"),
-        (altered("UPDATE iam_users SET path = '/x/'"), "keys: user "),
-        (altered("DELETE FROM iam_attached_policies"), "keys: user "),
+        (altered("UPDATE iam_entities SET path = '/x/'"), "keys: user "),
+        (
+            altered(
+                "UPDATE iam_entities SET content = replace(content, 'AdministratorAccess', 'ReadOnlyAccess')"
+            ),
+            "keys: user ",
+        ),
         (altered("UPDATE account_keys SET wrapped = zeroblob(80) WHERE account = '111122223333'"), "keys: "),
         (altered("UPDATE root_key SET record = zeroblob(80)"), "seal: "),
         (torn_page, "database: "),

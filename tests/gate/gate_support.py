@@ -30,7 +30,7 @@ from casemate.gate.call import Call
 from casemate.gate.cors import Cors
 from casemate.gate.gate import Gate
 from casemate.gate.http import Exchange, Tls
-from casemate.gate.identity import Credential, Identity
+from casemate.gate.identity import Credential, Identity, RoleEntry
 from casemate.gate.keyring import Keyring
 from casemate.gate.operation import Api, Operation
 from casemate.gate.resource import Resource
@@ -129,6 +129,7 @@ class ToyDirectory:
 
     def __init__(self) -> None:
         self.cold = False
+        self.uses: list[tuple[str, str, str, str]] = []
         self._all = {
             user.key_id: Credential(user.key_id, user.secret, user.active, _identity(user)) for user in USERS
         }
@@ -140,6 +141,12 @@ class ToyDirectory:
         elif self.cold and access_key_id not in self._warm:
             raise Miss
         return self._all.get(access_key_id)
+
+    def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
+        return None
+
+    def used(self, user: str, account: str, now: float, service: str, region: str) -> None:
+        self.uses.append((user, account, service, region))
 
     def resource_controls(self, account: str, tx: Tx | None) -> tuple[tuple[Policy, ...], ...]:
         return ()

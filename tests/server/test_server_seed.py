@@ -90,7 +90,9 @@ def test_a_seed_makes_what_it_names(tmp_path: Path) -> None:
         assert key is not None
         assert key.aliases == ("alias/app",)
         assert dict(key.tags()) == {"stage": "test"}
-        users = opened.store.read(lambda tx: tx.all("SELECT name FROM iam_users ORDER BY name"))
+        users = opened.store.read(
+            lambda tx: tx.all("SELECT name FROM iam_entities WHERE kind = 'user' ORDER BY name")
+        )
         assert users == [("alice",), ("bob",)], "no random administrator beside the seed's"
     finally:
         opened.close()
@@ -101,7 +103,7 @@ def test_a_seed_given_again_changes_nothing(tmp_path: Path) -> None:
         return opened.store.read(
             lambda tx: [
                 tx.all(f"SELECT * FROM {table} ORDER BY 1, 2")
-                for table in ("accounts", "iam_users", "iam_access_keys", "kms_keys", "kms_aliases")
+                for table in ("accounts", "iam_entities", "iam_access_keys", "kms_keys", "kms_aliases")
             ]
         )
 

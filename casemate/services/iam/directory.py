@@ -1,31 +1,50 @@
-"""Where the gate finds who calls: access keys with their users, and what is attached to them, in memory."""
+"""Where the gate finds who calls: access keys with their users, roles, and what is attached to them, in memory."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from casemate.engine.envelope.errors import Tampered
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
-from casemate.gate.identity import Credential, Identity
+from casemate.gate.identity import Credential, Identity, RoleEntry, tag_keys
 from casemate.gate.keyring import Keyring
-from casemate.services.iam.identities import ACTIVE, DOMAIN, User, load_user, unwrap_secret
-from casemate.services.iam.managed_policies import AWS_MANAGED
+from casemate.services.iam import entities
+from casemate.services.iam.identities import ACTIVE, unwrap_secret
+from casemate.services.iam.managed_policies import aws_managed
+from casemate.services.iam.store import DOMAIN, Entities
+from casemate.services.iam.uses import Uses
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
 
 
 class IamDirectory:
-    """The gate's ``Directory``, by the tables of IAM."""
+    """The gate's ``Directory``, by the tables of IAM. uses: where it remembers who called last."""
 
-    def __init__(self, store: Store, keyring: Keyring) -> None:
+    def __init__(self, store: Store, keyring: Keyring, uses: Uses | None = None) -> None:
         self._keyring = keyring
+        self._entities = Entities(keyring)
         self._credentials: Cache[str, Credential | None] = Cache(store, DOMAIN, self._load)
+        self._roles: Cache[tuple[str, str], RoleEntry | None] = Cache(store, DOMAIN, self._load_role)
+        self._groups: Cache[tuple[str, str], tuple[Policy, ...]] = Cache(store, DOMAIN, self._load_group)
+        self._policies: Cache[tuple[str, str], Policy] = Cache(store, DOMAIN, self._load_policy)
+        self.used = (Uses() if uses is None else uses).note
 
     def credential(self, access_key_id: str, tx: Tx | None) -> Credential | None:
         """The access key with its user; None when there is none. Raises Miss when that is not in memory and
         tx is None."""
         return self._credentials.get(access_key_id, tx)
 
+    def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
+        """The role as it can be assumed; None when there is none. Raises Miss as above."""
+        return self._roles.get((account, name.lower()), tx)
+
     def resource_controls(self, account: str, tx: Tx | None) -> tuple[tuple[Policy, ...], ...]:  # noqa: ARG002
         """None: there are no organisations yet."""
         return ()
+
+    # --- loading
 
     def _load(self, tx: Tx, access_key_id: str) -> Credential | None:
         row = tx.one(
@@ -36,13 +55,66 @@ class IamDirectory:
         account, user, wrapped, status = row
         secret = unwrap_secret(tx, self._keyring, account, user, access_key_id, status, wrapped)
         if user:
-            found = load_user(tx, self._keyring, account, user)
-            if found is None:
+            found = self._entities.find(tx, entities.User, account, user)
+            if found is None or found.name != user:
                 return None
-            identity = _user(found, access_key_id)
+            identity = self._user(tx, found, access_key_id)
         else:
             identity = _root(account, access_key_id)
         return Credential(access_key_id, secret, status == ACTIVE, identity)
+
+    def _user(self, tx: Tx, user: entities.User, access_key_id: str) -> Identity:
+        principal = Principal(kind="user", arn=user.arn, account=user.account, id=user.id)
+        of_groups = [self._groups.get((user.account, group), tx) for group in user.groups]
+        audit = {
+            "type": "IAMUser",
+            "principalId": user.id,
+            "arn": user.arn,
+            "accountId": user.account,
+            "accessKeyId": access_key_id,
+            "userName": user.name,
+        }
+        attached = Attached(
+            identity=(*self._permissions(tx, user), *(policy for group in of_groups for policy in group)),
+            boundary=self._boundary(tx, user),
+        )
+        return Identity(principal, attached, principal_keys(principal) | tag_keys(user.tags), audit)
+
+    def _load_role(self, tx: Tx, key: tuple[str, str]) -> RoleEntry | None:
+        role = self._entities.find(tx, entities.Role, *key)
+        if role is None:
+            return None
+        return RoleEntry(
+            role.account,
+            role.name,
+            role.path,
+            role.id,
+            role.arn,
+            parse(with_ids(role.trust, role.trusted), "trust").named(role.arn),
+            role.longest,
+            role.tags,
+            Attached(identity=tuple(self._permissions(tx, role)), boundary=self._boundary(tx, role)),
+        )
+
+    def _load_group(self, tx: Tx, key: tuple[str, str]) -> tuple[Policy, ...]:
+        return tuple(self._permissions(tx, self._entities.with_id(tx, entities.Group, *key)))
+
+    def _load_policy(self, tx: Tx, key: tuple[str, str]) -> Policy:
+        account, arn = key
+        policy = aws_managed().get(arn) or self._entities.policy(tx, account, arn)
+        if policy is None:
+            # It may have been one that denies: without it, nothing of the principal is known.
+            raise Tampered(f"the stored policy {arn} is missing")
+        return parse(policy.document, "identity").named(arn)
+
+    def _permissions(self, tx: Tx, holder: entities.Principal) -> Iterator[Policy]:
+        for arn in holder.attached:
+            yield self._policies.get((holder.account, arn), tx)
+        for name, document in holder.inline.items():
+            yield parse(document, "identity").named(name)
+
+    def _boundary(self, tx: Tx, holder: entities.Bounded) -> Policy | None:
+        return self._policies.get((holder.account, holder.boundary), tx) if holder.boundary else None
 
 
 def _root(account: str, access_key_id: str) -> Identity:
@@ -58,19 +130,22 @@ def _root(account: str, access_key_id: str) -> Identity:
     return Identity(principal, Attached(), principal_keys(principal), audit)
 
 
-def _user(user: User, access_key_id: str) -> Identity:
-    arn = f"arn:aws:iam::{user.account}:user{user.path}{user.name}"
-    principal = Principal(kind="user", arn=arn, account=user.account, id=user.id)
-    policies = (
-        *(parse(AWS_MANAGED[arn], "identity").named(arn) for arn in user.attached),
-        *(parse(document, "identity").named(name) for name, document in user.inline),
-    )
-    audit = {
-        "type": "IAMUser",
-        "principalId": user.id,
-        "arn": arn,
-        "accountId": user.account,
-        "accessKeyId": access_key_id,
-        "userName": user.name,
-    }
-    return Identity(principal, Attached(identity=policies), principal_keys(principal), audit)
+def with_ids(trust: str, ids: Mapping[str, str]) -> str:
+    """A trust policy that names users and roles by their unique ids in place of their ARNs: one that is deleted and
+    made again under the same name is somebody else. Source: "IAM identifiers"."""
+    if not ids:
+        return trust
+
+    def named(value: Any) -> Any:
+        if isinstance(value, list):
+            return [named(each) for each in value]
+        return ids.get(value, value) if isinstance(value, str) else value
+
+    document = json.loads(trust)
+    statements = document["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for element in ("Principal", "NotPrincipal"):
+            principal = statement.get(element)
+            if isinstance(principal, dict) and "AWS" in principal:
+                statement[element] = principal | {"AWS": named(principal["AWS"])}
+    return json.dumps(document)
