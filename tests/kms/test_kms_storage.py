@@ -279,13 +279,7 @@ class _Clock:
 
 
 def pending(store: Store, keys: Keys, key: Key, days: int = 7) -> None:
-    row = key.row._replace(state=PENDING_DELETION, deletion_date=NOW + days * 86_400)
-
-    def plan(tx: Tx) -> None:
-        keys.save(tx, row)
-        deletion.plan(tx, row)
-
-    store.write(plan)
+    store.write(lambda tx: deletion.plan(tx, keys, key.row, NOW, days))
 
 
 def rows(store: Store) -> list[int]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from casemate.services.kms import aliases, crypto, deletion, lifecycle, policies, rotation, rotations, tags
+from casemate.services.kms import (
+    aliases,
+    crypto,
+    deletion,
+    lifecycle,
+    policies,
+    replicas,
+    rotation,
+    rotations,
+    tags,
+)
 from casemate.services.kms.keys import Keys
 
 if TYPE_CHECKING:
@@ -15,7 +25,7 @@ if TYPE_CHECKING:
     from casemate.services.kms.key import Key
     from casemate.store.jobs import Job
 
-__all__ = ["aliases", "crypto", "jobs", "lifecycle", "policies", "rotations", "tags"]
+__all__ = ["aliases", "crypto", "jobs", "lifecycle", "policies", "replicas", "rotations", "tags"]
 
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:

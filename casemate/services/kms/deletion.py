@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from casemate.clock import Clock
-from casemate.services.kms.key import PENDING_DELETION, Key
+from casemate.services.kms.key import PENDING_DELETION, PENDING_REPLICA_DELETION, Key
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.rows import KeyRow
 from casemate.store.database import Store, Tx
@@ -16,17 +16,21 @@ from casemate.store.jobs import Job, cancel, schedule
 log = logging.getLogger("casemate.kms")
 
 KIND = "kms.delete_key"
+DAY = 86_400.0
 
 
 def _job_id(row: KeyRow) -> str:
     return f"{KIND} {row.arn}"
 
 
-def plan(tx: Tx, row: KeyRow) -> None:
-    """Delete the key at its deletion date, in the transaction that makes it pending."""
-    assert row.deletion_date is not None
+def plan(tx: Tx, keys: Keys, row: KeyRow, now: float, days: int) -> KeyRow:
+    """Delete the key in so many days; the row as it is until then."""
+    due = now + days * DAY
+    pending = row._replace(state=PENDING_DELETION, deletion_date=due, deletion_window=0)
+    keys.save(tx, pending)
     place = {"account": row.account, "region": row.region, "key_id": row.id}
-    schedule(tx, KIND, row.deletion_date, place, id=_job_id(row))
+    schedule(tx, KIND, due, place, id=_job_id(row))
+    return pending
 
 
 def call_off(tx: Tx, row: KeyRow) -> None:
@@ -60,6 +64,7 @@ def deleter(
             )
             if key is not None and due:
                 keys.delete(tx, key.row)
+                _release_primary(tx, keys, key.row, clock.now())
             job.finish(tx)
             return key if due else None
 
@@ -69,3 +74,16 @@ def deleter(
             log.info("key %s of account %s is deleted", deleted.row.id, deleted.account)
 
     return run
+
+
+def _release_primary(tx: Tx, keys: Keys, replica: KeyRow, now: float) -> None:
+    """A primary key that is to be deleted waits for the last of its replicas; then its own days begin."""
+    if not replica.is_replica:
+        return
+    primary = keys.load(tx, replica.account, replica.primary_region, replica.id)
+    if (
+        primary is not None
+        and primary.row.state == PENDING_REPLICA_DELETION
+        and primary.regions == (primary.row.region,)
+    ):
+        plan(tx, keys, primary.row, now, primary.row.deletion_window)

@@ -11,7 +11,7 @@ from casemate.engine.policy import Policy
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource, Value
-from casemate.services.kms.naming import parse_key_name
+from casemate.services.kms.naming import key_arn, parse_key_name
 from casemate.services.kms.rows import KeyRow, MaterialRow
 
 if TYPE_CHECKING:
@@ -77,6 +77,13 @@ class Key(Resource):
             return request_alias(request.get("KeyId"))
         return of_request(key, call, request)
 
+    @property
+    def lacks_material(self) -> bool:
+        """Material that is to be imported, first or again, is not here."""
+        return self.row.origin == "EXTERNAL" and (
+            not self.materials or any(not each.present and not each.state for each in self.materials)
+        )
+
     # What a key's state and usage allow. Source: "Key states of AWS KMS keys".
 
     def must_be_usable(self, operation: str) -> None:
@@ -136,14 +143,37 @@ class Key(Resource):
             "EncryptionAlgorithms": [SYMMETRIC_DEFAULT],
             "MultiRegion": bool(row.primary_region),
         }
+        if row.primary_region:
+            shown["MultiRegionConfiguration"] = self._related()
+        if row.state == PENDING_REPLICA_DELETION:
+            shown["PendingDeletionWindowInDays"] = row.deletion_window
         if row.current_material:
             shown["CurrentKeyMaterialId"] = row.current_material
         if row.deletion_date is not None:
             shown["DeletionDate"] = datetime.fromtimestamp(row.deletion_date, UTC)
         return shown  # type: ignore[return-value]  # the row's strings are the model's enumerations
 
+    def _related(self) -> kms.MultiRegionConfiguration:
+        """Where the related keys of a multi-Region key are."""
+        row = self.row
+        ends: dict[str, kms.MultiRegionKey] = {
+            region: {"Arn": key_arn(row.account, region, row.id), "Region": region} for region in self.regions
+        }
+        return {
+            "MultiRegionKeyType": "PRIMARY" if row.is_primary else "REPLICA",
+            "PrimaryKey": ends[row.primary_region],
+            "ReplicaKeys": [end for region, end in ends.items() if region != row.primary_region],
+        }
+
 
 # --- condition keys, all in lower case. Source: "AWS KMS condition keys", "AWS global condition keys".
+
+
+def _multi_region_type(key: Key) -> Value:
+    if not key.row.primary_region:
+        return None
+    return "PRIMARY" if key.row.is_primary else "REPLICA"
+
 
 _OF_KEY: Mapping[str, Callable[[Key], Value]] = {
     "kms:keyorigin": lambda key: key.row.origin,
@@ -152,6 +182,7 @@ _OF_KEY: Mapping[str, Callable[[Key], Value]] = {
     "kms:customermasterkeyspec": lambda key: key.row.key_spec,
     "kms:customermasterkeyusage": lambda key: key.row.key_usage,
     "kms:multiregion": lambda key: "true" if key.row.primary_region else "false",
+    "kms:multiregionkeytype": _multi_region_type,
     "kms:resourcealiases": lambda key: key.aliases or None,
 }
 
@@ -233,6 +264,8 @@ _OF_CALL: Mapping[str, Callable[[Call, Mapping[str, Any]], Value]] = {
     "kms:encryptionalgorithm": _algorithm,
     "kms:bypasspolicylockoutsafetycheck": _bypass,
     "kms:policyname": _policy_name,
+    "kms:primaryregion": lambda _, request: request.get("PrimaryRegion"),
+    "kms:replicaregion": lambda _, request: request.get("ReplicaRegion"),
     "kms:rotationperiodindays": _rotation_period,
     "kms:schedulekeydeletionpendingwindowindays": _window,
     "aws:tagkeys": _tag_keys,

@@ -18,6 +18,8 @@ from casemate.services.kms.key import (
     ENABLED,
     ENCRYPT_DECRYPT,
     PENDING_DELETION,
+    PENDING_IMPORT,
+    PENDING_REPLICA_DELETION,
     SYMMETRIC_DEFAULT,
     Key,
 )
@@ -40,8 +42,6 @@ from casemate.services.kms.targets import (
 SHORTEST_WINDOW, LONGEST_WINDOW = 7, 30
 """Days for which a key's deletion may be put off. Source: "ScheduleKeyDeletion"."""
 
-_DAY = 86_400
-
 
 def _check_kind(req: Mapping[str, Any]) -> None:
     """Symmetric encryption keys with material of our own are what is served."""
@@ -62,11 +62,11 @@ def _check_kind(req: Mapping[str, Any]) -> None:
     origin = req.get("Origin", "AWS_KMS")
     if origin != "AWS_KMS":
         raise not_served(f"Origin {origin}")
-    if req.get("MultiRegion"):
-        raise not_served("MultiRegion")
 
 
-def _description(text: str) -> str:
+def description_in(req: Mapping[str, Any]) -> str:
+    """The request's Description. Raises ValidationException."""
+    text: str = req.get("Description", "")
     # PostgreSQL stores no U+0000 in text, so neither database is given any.
     if "\0" in text:
         raise invalid("Description contains an invalid character.")
@@ -77,7 +77,7 @@ def _description(text: str) -> str:
 def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.CreateKeyResponse:
     """A new symmetric key in the caller's account, with a random id and random material."""
     _check_kind(req)
-    key_id = str(uuid4())
+    key_id = f"mrk-{uuid4().hex}" if req.get("MultiRegion") else str(uuid4())
     policy = None
     if "Policy" in req:
         policy = accepted(call, req, target, key_arn(call.account, call.region, key_id))
@@ -88,7 +88,7 @@ def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.Cre
         call.now,
         key_id=key_id,
         policy=policy,
-        description=_description(req.get("Description", "")),
+        description=description_in(req),
         tags=merged({}, req.get("Tags", [])),
     )
     if key is None:
@@ -132,7 +132,7 @@ def update_key_description(
 ) -> kms.UpdateKeyDescriptionResponse:
     """Replace the description."""
     key.must_not_be_pending_deletion()
-    call.part(Keys).save(call.tx, key.row._replace(description=_description(req["Description"])))
+    call.part(Keys).save(call.tx, key.row._replace(description=description_in(req)))
     return {}
 
 
@@ -161,19 +161,22 @@ def disable_key(call: Call, req: kms.DisableKeyRequest, key: Key) -> kms.Disable
 def schedule_key_deletion(
     call: Call, req: kms.ScheduleKeyDeletionRequest, key: Key
 ) -> kms.ScheduleKeyDeletionResponse:
-    """Delete a key in 7 to 30 days, until when it can be had back but not used."""
+    """Delete a key in 7 to 30 days, until when it can be had back but not used; a primary key's days begin when its
+    last replica is gone."""
     days = req.get("PendingWindowInDays", LONGEST_WINDOW)
     if not SHORTEST_WINDOW <= days <= LONGEST_WINDOW:
         raise invalid(f"PendingWindowInDays must be between {SHORTEST_WINDOW} and {LONGEST_WINDOW}")
     key.must_not_be_pending_deletion()
-    row = key.row._replace(state=PENDING_DELETION, deletion_date=call.now + days * _DAY)
-    call.part(Keys).save(call.tx, row)
-    deletion.plan(call.tx, row)
+    shown: kms.ScheduleKeyDeletionResponse = {"KeyId": key.arn, "PendingWindowInDays": days}
+    if key.row.is_primary and len(key.regions) > 1:
+        call.part(Keys).save(call.tx, key.row._replace(state=PENDING_REPLICA_DELETION, deletion_window=days))
+        return {**shown, "KeyState": "PendingReplicaDeletion"}
+    row = deletion.plan(call.tx, call.part(Keys), key.row, call.now, days)
+    assert row.deletion_date is not None
     return {
-        "KeyId": key.arn,
-        "DeletionDate": datetime.fromtimestamp(call.now + days * _DAY, UTC),
+        **shown,
         "KeyState": "PendingDeletion",
-        "PendingWindowInDays": days,
+        "DeletionDate": datetime.fromtimestamp(row.deletion_date, UTC),
     }
 
 
@@ -182,8 +185,11 @@ def cancel_key_deletion(
     call: Call, req: kms.CancelKeyDeletionRequest, key: Key
 ) -> kms.CancelKeyDeletionResponse:
     """Have a key back, disabled."""
-    if key.row.state != PENDING_DELETION:
+    if key.row.state not in (PENDING_DELETION, PENDING_REPLICA_DELETION):
         raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
-    call.part(Keys).save(call.tx, key.row._replace(state=DISABLED, deletion_date=None))
+    had_back = key.row._replace(
+        state=PENDING_IMPORT if key.lacks_material else DISABLED, deletion_date=None, deletion_window=0
+    )
+    call.part(Keys).save(call.tx, had_back)
     deletion.call_off(call.tx, key.row)
     return {"KeyId": key.arn}

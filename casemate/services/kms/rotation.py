@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from casemate.clock import Clock
+from casemate.services.kms.deletion import DAY
 from casemate.services.kms.key import ENABLED, Key
 from casemate.services.kms.keys import MATERIAL_BYTES, Keys
 from casemate.services.kms.rows import KeyRow, MaterialRow, material_id_of
@@ -24,7 +25,6 @@ ROTATE = "kms.rotate_key"
 AUTOMATIC, ON_DEMAND = "AUTOMATIC", "ON_DEMAND"
 PENDING_ROTATION = "PENDING_ROTATION"
 PENDING_EVERYWHERE = "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"
-DAY = 86_400.0
 
 
 class Rotated(NamedTuple):

@@ -9,12 +9,12 @@ from casemate.api import kms
 from casemate.errors import AwsError
 from casemate.gate.audit import service_event
 from casemate.gate.call import Call
+from casemate.services.kms.deletion import DAY
 from casemate.services.kms.key import PENDING_DELETION, PENDING_REPLICA_DELETION, SYMMETRIC_DEFAULT, Key
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.pages import Page
 from casemate.services.kms.refusals import limit_exceeded, unsupported
 from casemate.services.kms.rotation import (
-    DAY,
     ON_DEMAND,
     PENDING_ROTATION,
     Rotated,

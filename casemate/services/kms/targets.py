@@ -156,11 +156,14 @@ def sealed_by(call: Call, request: Mapping[str, Any], key_id: str | None) -> Sea
         other = _other_key(call, key_id, name)
         if other is not None:
             return Sealed(other, "", b"")
-    if name.region != call.region or name.partition != partition_of(call.region):
+    if name.partition != partition_of(call.region):
         raise no_ciphertext_key()
-    key = call.part(Keys).find(call, name.account, name.region, name.key_id)
+    if name.region != call.region and not name.key_id.startswith("mrk-"):
+        raise no_ciphertext_key()
+    # Of a multi-Region key's ciphertexts, the related key of this Region opens any other's.
+    key = call.part(Keys).find(call, name.account, call.region, name.key_id)
     if key is None:
-        arn = key_arn(name.account, name.region, name.key_id)
+        arn = key_arn(name.account, call.region, name.key_id)
         return Sealed(absent(arn, name.account, no_ciphertext_key()), "", b"")
     return Sealed(key, header.backing_id, blob)
 
