@@ -65,3 +65,14 @@ def test_nothing_is_done_for_who_is_not_allowed(rig: Rig) -> None:
         answer = rig.json(target, {"SecretId": "toy"}, user=ASKS_IN_VAIN)
         assert answer.code == "AccessDeniedException"
     assert "before" not in rig.toys.ran
+
+
+def test_a_service_that_reads_has_its_managed_key_made(rig: Rig) -> None:
+    for _ in range(2):
+        answer = rig.json("AmazonSSM.GetParameters", {"Names": ["alias/aws/ssm"]})
+        assert answer.status == 200, answer
+    direct = rig.json("TrentService.Encrypt", {"KeyId": "alias/aws/ssm", "Plaintext": "eA=="})
+    assert direct.code == "AccessDeniedException"
+    assert rig.store.read(lambda tx: len(tx.all("SELECT 1 FROM kms_keys"))) == 1
+    other = rig.json("AmazonSSM.GetParameters", {"Names": ["alias/aws/s3"]})
+    assert other.code == "AccessDeniedException", "another service's key is not for this one"

@@ -115,6 +115,10 @@ class Keys:
         """The key as this transaction sees it. Raises Tampered, PolicyError."""
         return self._load(tx, (account, region, key_id))
 
+    def load_alias(self, tx: Tx, account: str, region: str, name: str) -> Alias | None:
+        """The alias as this transaction sees it. Raises Tampered."""
+        return self._load_alias(tx, (account, region, name))
+
     def list_aliases(
         self, tx: Tx, account: str, region: str, after: str, count: int, key_id: str = ""
     ) -> list[Alias]:

@@ -26,6 +26,7 @@ from casemate.services.kms.key import (
     request_alias,
 )
 from casemate.services.kms.keys import Keys
+from casemate.services.kms.managed import on_first_use
 from casemate.services.kms.naming import KeyName, alias_arn, key_arn, parse_key_name
 from casemate.services.kms.refusals import (
     constraint,
@@ -67,6 +68,8 @@ def key_named(call: Call, text: str) -> Key:
     key_id = name.key_id
     if not key_id:
         alias = keys.find_alias(call, account, region, name.alias)
+        if alias is None and account == call.account:
+            alias = on_first_use(call, name.alias)
         if alias is None:
             arn = alias_arn(account, region, name.alias)
             return absent(arn, account, no_alias(arn))
