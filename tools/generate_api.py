@@ -33,7 +33,7 @@ from botocore.model import (
     StructureShape,
 )
 
-SERVED = ("kms", "sts", "iam")
+SERVED = ("kms", "sts", "iam", "service-quotas", "ce")
 """botocore's names of the services that Casemate serves."""
 
 TARGET = Path(__file__).resolve().parent.parent / "casemate" / "api"
@@ -98,7 +98,7 @@ def render(service: str, model: ServiceModel) -> str:
         *_indented(body),
         "",
         "",
-        *(_descriptor(service, name, *names[name]) for name in names),
+        *(_descriptor(service, model.signing_name, name, *names[name]) for name in names),
         "",
         "API: Final = Api(",
         f'    service="{service}",',
@@ -220,10 +220,11 @@ def _empty(name: str) -> str:
     return f"class {name}(TypedDict):\n    pass"
 
 
-def _descriptor(service: str, name: str, request: str, response: str) -> str:
-    """One assignment, broken as ruff's formatter breaks it."""
+def _descriptor(service: str, signing_name: str, name: str, request: str, response: str) -> str:
+    """One assignment, broken as ruff's formatter breaks it. The IAM actions of a service begin with its signing
+    name."""
     left = f"{name}: Operation[{request}, {response}] ="
-    names = f'"{service}", "{name}"'
+    names = f'"{service}", "{name}"' + (f', "{signing_name}"' if signing_name != service else "")
     if len(f"{left} Operation({names})") <= LINE:
         return f"{left} Operation({names})"
     if len(f"{left} Operation(") <= LINE:

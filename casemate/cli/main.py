@@ -27,6 +27,7 @@ operating
   audit tail       read the audit journal
   seal status      which seal protects the keys
   seal rotate      protect the keys by another seal
+  quota            show and change quotas, answer requests for more
   backup           write a sealed copy of everything, while the server runs
   restore          make a data directory from such a copy
 
@@ -206,6 +207,47 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("-n", metavar="N", default="20", help='how many records (default: 20), or "all"')
     tail.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
     tail.add_argument("--json", action="store_true", help="CloudTrail's records, one a line")
+
+    quota = commands.add_parser(
+        "quota",
+        help="quotas and requests for more",
+        description="What accounts may have, and how often they may call.",
+        formatter_class=_Help,
+    )
+    of_quota = quota.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    for name, run, summary, examples in (
+        (
+            "list",
+            "quota:list_",
+            "the values that apply, and requested increases that wait for an answer",
+            "  casemate quota list --all --region eu-central-1",
+        ),
+        (
+            "set",
+            "quota:set_",
+            "let another value apply to an account in a Region; a server that runs notices",
+            "  casemate quota set kms CreateKey 50\n"
+            "  casemate quota set kms 'Aliases per CMK' 100 --account 111122223333\n"
+            "  casemate quota set kms L-6E3AF000 default",
+        ),
+    ):
+        added = command(name, run, summary, examples, group=of_quota)
+        added.add_argument("--account", metavar="ID", help="default: the administrator's")
+        added.add_argument("--region", metavar="R", help="default: the setting region")
+        if name == "list":
+            added.add_argument("--all", action="store_true", help="those that were not changed, too")
+        else:
+            added.add_argument("service", metavar="SERVICE", help="as Service Quotas calls it: kms")
+            added.add_argument(
+                "quota", metavar="QUOTA", help="its code, its name, or the operation that it limits"
+            )
+            added.add_argument("value", metavar="VALUE", help='a number, or "default"')
+    for name, summary in (
+        ("approve", "let a requested increase apply"),
+        ("deny", "turn a requested increase down"),
+    ):
+        added = command(name, f"quota:{name}", summary, group=of_quota)
+        added.add_argument("id", metavar="ID", help="the request's id, or as much of it as is enough")
 
     clock = command(
         "clock",

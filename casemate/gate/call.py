@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from casemate.gate.http import Exchange, Tls
 from casemate.gate.identity import UNKNOWN, Identity
+from casemate.gate.quotas import Quota
 from casemate.gate.resource import Resource
 from casemate.store.cache import Cache, Miss
 from casemate.store.database import Tx
@@ -82,9 +83,9 @@ class Call:
         self.request_id = request_id
         self.started = started
         self.now = now
-        self.counted: list[str] = []
-        """The request quotas that were taken from, by this call and those that it asked."""
-        self.counted_before: list[str] = []
+        self.counted: list[tuple[str, str]] = []
+        """The request quotas that were taken from, each with its Region, by this call and those that it asked."""
+        self.counted_before: list[tuple[str, str]] = []
         """The same, when it was run before and had to start again."""
         self.done_before: dict[str, Any] = {}
         """What ``before`` has had done, by name."""
@@ -132,6 +133,10 @@ class Call:
             raise Before(name, do, self.done_before)
         result: T = self.done_before[name]
         return result
+
+    def limit(self, quota: Quota, region: str = "") -> float:
+        """What the quota allows the call's account, in the call's Region unless another is given."""
+        return self.gate.quotas.value(quota, self.account, region or self.region, self.transaction)
 
     def part(self, kind: type[P]) -> P:
         """The one instance of a service's state that the composition root gave the gate."""

@@ -4,7 +4,7 @@
     2 route          which operation it means                      _enter
     3 authenticate   the signature proves who calls                _enter
     4 parse          members, checked against AWS's model          _enter
-    5 throttle       request quotas                                _enter
+    5 throttle       request quotas                                _enter, some in _act
     6 resolve        the resource that the operation acts on       _act
     7 authorise      the policies decide                           _act
     8 handle         the operation itself                          _act
@@ -39,6 +39,7 @@ from casemate.gate.cors import Cors
 from casemate.gate.http import Exchange
 from casemate.gate.identity import Directory
 from casemate.gate.operation import Api, Mode, Operation, Served
+from casemate.gate.quotas import AppliedQuotas, DefaultQuotas
 from casemate.gate.random_ids import new_uuid
 from casemate.gate.resource import Resource
 from casemate.gate.router import Route, Router, Unroutable
@@ -96,8 +97,9 @@ class Gate:
 
     Made and run in the event loop's thread. soon: runs a function in the loop's next round; in_loop: the same, called
     from any thread; in_thread: runs one in a thread that may wait; parts: the services' own state, by type, for
-    ``Call.part``; region: where unsigned requests act; paths: the server's own operations by method and path;
-    relaxed: replies may leave before their audit record is durable, for those who choose so.
+    ``Call.part``; quotas: those that apply, for ``Call.limit``; region: where unsigned requests act; paths: the
+    server's own operations by method and path; relaxed: replies may leave before their audit record is durable, for
+    those who choose so.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Gate:
         in_loop: Callable[..., object],
         soon: Callable[..., object],
         parts: Mapping[type, Any],
+        quotas: AppliedQuotas | None = None,
         region: str = "us-east-1",
         paths: Mapping[tuple[str, bytes], Route] | None = None,
         cors: Cors | None = None,
@@ -121,6 +124,7 @@ class Gate:
         self.clock = clock
         self.directory = directory
         self.parts = parts
+        self.quotas = quotas or DefaultQuotas()
         self.store = store
         self.tallies = Tallies()
         self._cors = cors or Cors()
@@ -192,8 +196,8 @@ class Gate:
         try:
             if operation.served is None:
                 raise _not_served(operation)
-            if self._throttle.limits:
-                self._count_against_quota(child, operation.service, operation.served.quota)
+            if self._throttle.limits and operation.served.quota:
+                self._count(child, operation.served.quota, child.region)
             result = self._act(child, operation.served)
         except Miss:
             raise
@@ -314,23 +318,30 @@ class Gate:
             exchange.method, exchange.path, exchange.query, exchange.headers, exchange.body
         )
         # 5. throttle
-        if self._throttle.limits:
-            self._count_against_quota(call, route.operation.service, served.quota)
+        if self._throttle.limits and served.quota:
+            self._count(call, served.quota, call.region)
         return served
 
-    def _count_against_quota(self, call: Call, service: str, quota: str) -> None:
+    def _count(self, call: Call, quota: str, region: str) -> None:
         """Once for each request, however often it has to start again."""
-        name = f"{service}:{quota}"
-        if name in call.counted_before:
-            call.counted_before.remove(name)
+        charge = (quota, region)
+        if charge in call.counted_before:
+            call.counted_before.remove(charge)
         else:
-            self._throttle.take(service, quota, call.account, call.region)
-        call.counted.append(name)
+            assert call.route is not None
+            self._throttle.take(quota, call.account, region, call.route.family, call.transaction)
+        call.counted.append(charge)
 
     def _act(self, call: Call, served: Served) -> Mapping[str, Any]:
         request = call.request
         # 6. resolve
         target = served.resolver(call, request)
+        # 5. throttle, where it takes the resource to know what the request counts for
+        if served.quota_of is not None and self._throttle.limits:
+            assert call.route is not None
+            service = call.route.operation.service
+            for quota, region in served.quota_of(call, request, target):
+                self._count(call, f"{service}:{quota}", region)
         # 7. authorise
         authorise(call, served, target, request)
         # 8. handle

@@ -9,7 +9,7 @@ that the operation acts on, so that the gate can authorise before the handler ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -23,6 +23,12 @@ Res = TypeVar("Res", bound=Mapping[str, Any])
 T = TypeVar("T")
 
 Resolver = Callable[["Call", Mapping[str, Any]], T]
+
+Charges = Iterable[tuple[str, str]]
+"""What a request counts for: the name of a request quota of its service, and the Region; once for each time."""
+
+QuotaOf = Callable[["Call", Mapping[str, Any], Any], Charges]
+"""Which request quotas a request counts against, once it is known what it acts on."""
 
 
 class Mode(Enum):
@@ -47,7 +53,8 @@ class Need:
 @dataclass(frozen=True, slots=True)
 class Served:
     """How an operation is served: one handler, one resolver, the permissions it needs (none: always allowed,
-    as sts:GetCallerIdentity is)."""
+    as sts:GetCallerIdentity is). quota: the request quota it counts against, with its service ("kms:CreateKey"), ''
+    where quota_of tells it."""
 
     mode: Mode
     resolver: Resolver[Any]
@@ -55,6 +62,7 @@ class Served:
     handler: Callable[[Call, Any, Any], Any]
     read_only: bool
     quota: str
+    quota_of: QuotaOf | None = None
 
 
 class Operation(Generic[Req, Res]):
@@ -62,38 +70,48 @@ class Operation(Generic[Req, Res]):
 
     __slots__ = ("action", "name", "served", "service")
 
-    def __init__(self, service: str, name: str) -> None:
+    def __init__(self, service: str, name: str, prefix: str = "") -> None:
+        """service: botocore's name; prefix: of its IAM action, where that is another one."""
         self.service = service
         self.name = name
-        self.action = f"{service}:{name}"
+        self.action = f"{prefix or service}:{name}"
         self.served: Served | None = None
 
     def __repr__(self) -> str:
         return self.action
 
     def reads(
-        self, resolver: Resolver[T], *needs: Need, quota: str = "", always_allowed: bool = False
+        self, resolver: Resolver[T], *needs: Need, quota: str | QuotaOf = "", always_allowed: bool = False
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         """Serve it by a handler that changes nothing. needs: the permissions, the operation's own name on what
         the resolver found unless given; always_allowed: to whoever signs, whatever the policies say; quota:
-        the name of the request quota it counts against, its own name where AWS has no shared one."""
+        the name of the request quota it counts against, its own name where AWS has no shared one, or what tells it
+        once the resolver has found what the request acts on."""
         wanted = () if always_allowed else needs or (Need(self.action),)
         return self._serve(Mode.READ, resolver, wanted, read_only=True, quota=quota)
 
     def writes(
-        self, resolver: Resolver[T], *needs: Need, quota: str = "", read_only: bool = False
+        self, resolver: Resolver[T], *needs: Need, quota: str | QuotaOf = "", read_only: bool = False
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         """Serve it by a handler that runs in a transaction. read_only: what CloudTrail says of it."""
         wanted = needs or (Need(self.action),)
         return self._serve(Mode.WRITE, resolver, wanted, read_only=read_only, quota=quota)
 
     def _serve(
-        self, mode: Mode, resolver: Resolver[T], needs: tuple[Need, ...], *, read_only: bool, quota: str
+        self,
+        mode: Mode,
+        resolver: Resolver[T],
+        needs: tuple[Need, ...],
+        *,
+        read_only: bool,
+        quota: str | QuotaOf,
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         def attach(handler: Callable[[Call, Req, T], Res]) -> Callable[[Call, Req, T], Res]:
             if self.served is not None:
                 raise RuntimeError(f"{self} has two handlers: {self.served.handler!r} and {handler!r}")
-            self.served = Served(mode, resolver, needs, handler, read_only, quota or self.name)
+            fixed, quota_of = (quota, None) if isinstance(quota, str) else ("", quota)
+            name = "" if quota_of is not None else f"{self.service}:{fixed or self.name}"
+            self.served = Served(mode, resolver, needs, handler, read_only, name, quota_of)
             return handler
 
         return attach

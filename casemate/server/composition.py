@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from casemate.api import kms as kms_api
+from casemate.api import service_quotas as service_quotas_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
 from casemate.engine.envelope.hierarchy import RootKey
@@ -19,14 +20,14 @@ from casemate.gate.cors import Cors
 from casemate.gate.gate import Gate
 from casemate.gate.keyring import Keyring
 from casemate.gate.router import Route
-from casemate.gate.throttle import Throttle
+from casemate.gate.throttle import LocalBuckets, SharedBuckets, Throttle
 from casemate.server.config import Config
 from casemate.server.credentials_file import read_credentials
 from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
-from casemate.services import kms, sts
+from casemate.services import kms, servicequotas, sts
 from casemate.services.iam import store as iam_store
 from casemate.services.iam.directory import IamDirectory
 from casemate.services.iam.store import Entities
@@ -34,6 +35,9 @@ from casemate.services.iam.upgrade import move_users
 from casemate.services.iam.uses import EVERY, Uses
 from casemate.services.kms import keys as kms_keys
 from casemate.services.kms.keys import Keys
+from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
+from casemate.services.servicequotas import values as quota_values
+from casemate.services.servicequotas.values import Values
 from casemate.store import jobs
 from casemate.store.database import Store, StoreError, open_store
 from casemate.store.jobs import Jobs
@@ -46,20 +50,25 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (kms, sts)
+SERVICES = (kms, servicequotas, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
     discover("casemate.services.iam"),
     discover("casemate.services.kms"),
+    discover("casemate.services.servicequotas"),
 )
 
-APIS = (kms_api.API, sts_api.API)
+APIS = (kms_api.API, service_quotas_api.API, sts_api.API)
+
+QUOTAS = (KMS_QUOTAS,)
+"""The quotas of all services."""
 
 DOMAINS = (
     iam_store.DOMAIN,
     jobs.DOMAIN,
     kms_keys.ALIASES,
+    quota_values.DOMAIN,
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
 )
 """All domains of generations: of every cache there is."""
@@ -145,7 +154,13 @@ def open_worker(
     )
     uses = Uses()
     directory = IamDirectory(opened.store, opened.keyring, uses)
-    parts: dict[type, Any] = {Entities: Entities(opened.keyring), Keys: opened.keys, Uses: uses}
+    values = Values(opened.store, QUOTAS, config.quota_approval)
+    parts: dict[type, Any] = {
+        Entities: Entities(opened.keyring),
+        Keys: opened.keys,
+        Uses: uses,
+        Values: values,
+    }
     paths: Mapping[tuple[str, bytes], Route] = {}
     if config.dev:
         parts, paths = _with_control(opened, parts)
@@ -155,11 +170,12 @@ def open_worker(
         store=opened.store,
         journal=journal,
         clock=opened.clock,
-        throttle=Throttle(config.quotas, share=1 / config.workers),
+        throttle=_throttle(config, values),
         in_thread=threads.submit,
         in_loop=loop.call_soon_threadsafe,
         soon=loop.call_soon,
         parts=parts,
+        quotas=values,
         paths=paths,
         region=config.region,
         cors=Cors(config.cors_origins),
@@ -178,6 +194,14 @@ def _write_uses(loop: asyncio.AbstractEventLoop, uses: Uses, store: Store) -> No
         loop.call_later(EVERY, write)
 
     loop.call_later(EVERY, write)
+
+
+def _throttle(config: Config, values: Values) -> Throttle:
+    return Throttle(
+        values if config.quotas == "aws" else config.quotas,
+        SharedBuckets(config.buckets) if config.quotas and config.workers > 1 else LocalBuckets(),
+        {service.code: service.throttled for service in QUOTAS},
+    )
 
 
 def _with_control(

@@ -17,8 +17,9 @@ class Config:
     seal: what protects the root key ('' for a key file in the data directory), previous_seal: the one before,
     while it is rotated; audit: "durable" holds a reply until its record is on disk, "relaxed" does not; region:
     where unsigned requests act; account: the id of the first account ('' for a random one); quotas: requests a
-    second by quota ("kms:Encrypt", or "*" for all others), without which there is no limit; cors_origins: what
-    a browser's page may call from.
+    second by quota ("kms:CreateKey", or "*" for all others), without which there is no limit; "aws": what Service
+    Quotas says, beginning with AWS's defaults; quota_approval: up to so many times AWS's default an increase is
+    approved at once (0: none is, None: each is); cors_origins: what a browser's page may call from.
     """
 
     data: Path
@@ -39,7 +40,8 @@ class Config:
     tls_key: Path | None = None
     tls_names: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ("*",)
-    quotas: Mapping[str, float] = field(default_factory=dict)
+    quotas: Mapping[str, float] | Literal["aws"] = field(default_factory=dict)
+    quota_approval: float | None = 10.0
     max_connections: int = 4096
     drain_seconds: float = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -59,6 +61,11 @@ class Config:
     def key_file(self) -> Path:
         """The default seal's key."""
         return (self.data / "seal.key").resolve()
+
+    @property
+    def buckets(self) -> Path:
+        """What the workers count requests in."""
+        return self.data / "run" / "buckets"
 
     @property
     def journal(self) -> Path:

@@ -139,7 +139,11 @@ def _origins(value: Any, origin: Origin) -> tuple[str, ...]:
     return names
 
 
-def _quotas(value: Any, origin: Origin) -> dict[str, float]:
+def _quotas(value: Any, origin: Origin) -> dict[str, float] | str:
+    if value == "aws":
+        return "aws"
+    if value == "off":
+        return {}
     if origin.is_text and isinstance(value, str):
         pairs = [part.split("=") for part in value.split(",") if part.strip()]
         if any(len(pair) != 2 for pair in pairs):
@@ -155,6 +159,12 @@ def _quotas(value: Any, origin: Origin) -> dict[str, float]:
         if not quotas[name]:
             raise ValueError
     return quotas
+
+
+def _approval(value: Any, origin: Origin) -> float | None:
+    if value in ("always", "never"):
+        return None if value == "always" else 0.0
+    return _number(value, origin)
 
 
 def _region(value: Any, _: Origin) -> str:
@@ -227,8 +237,10 @@ SETTINGS: Mapping[str, Setting] = {
     "tls_names": Setting(_names, "a list of host names and IP addresses"),
     "cors_origins": Setting(_origins, 'a list of origins, as https://example.com, or "*"'),
     "quotas": Setting(
-        _quotas, 'requests a second, above 0, by "service:Operation", or "*" for each other operation'
+        _quotas,
+        '"off", "aws", or requests a second, above 0, by "service:Operation", or "*" for each other operation',
     ),
+    "quota_approval": Setting(_approval, '"always", "never", or how many times AWS\'s default'),
     "max_connections": Setting(_whole(1, 1_000_000), "a number from 1 to 1000000"),
     "drain_seconds": Setting(_number, "seconds, 0 or more"),
     "log_level": Setting(_one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),

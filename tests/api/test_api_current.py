@@ -13,15 +13,21 @@ from generate_api import SERVED, TARGET, UnsupportedModel, generate, main, rende
 from casemate.gate.operation import Operation
 
 
+def _module(service: str) -> str:
+    return service.replace("-", "_")
+
+
 @pytest.mark.parametrize("service", SERVED)
 def test_a_committed_module_is_current(service: str) -> None:
-    committed = (TARGET / f"{service}.py").read_text(encoding="utf-8")
-    assert committed == generate(service), f"casemate/api/{service}.py is not current: run `make api`"
+    committed = (TARGET / f"{_module(service)}.py").read_text(encoding="utf-8")
+    assert committed == generate(service), (
+        f"casemate/api/{_module(service)}.py is not current: run `make api`"
+    )
 
 
 def test_every_module_is_of_a_served_service() -> None:
     modules = {path.stem for path in TARGET.glob("*.py")} - {"__init__"}
-    assert modules == set(SERVED)
+    assert modules == {_module(service) for service in SERVED}
 
 
 def test_check_writes_nothing_and_says_that_all_is_current(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,7 +37,7 @@ def test_check_writes_nothing_and_says_that_all_is_current(capsys: pytest.Captur
 
 @pytest.mark.parametrize("service", SERVED)
 def test_a_module_has_a_descriptor_for_every_operation_in_the_models_order(service: str) -> None:
-    module = importlib.import_module(f"casemate.api.{service}")
+    module = importlib.import_module(f"casemate.api.{_module(service)}")
     model = ServiceModel(Loader().load_service_model(service, "service-2"), service)
     assert service == module.API.service
     assert [operation.name for operation in module.API.operations] == list(model.operation_names)

@@ -35,13 +35,12 @@ def test_a_served_operation_is_whole(operation: Operation[Any, Any]) -> None:
     assert list(inspect.signature(how.resolver).parameters) == ["call", "request"]
     module = inspect.getmodule(how.handler)
     assert module is not None
-    assert module.__name__.startswith(f"casemate.services.{operation.service}."), (
-        "the service's own package serves it"
-    )
+    prefix = operation.action.partition(":")[0]
+    assert module.__name__.startswith(f"casemate.services.{prefix}."), "the service's own package serves it"
     assert isinstance(how.mode, Mode)
-    assert how.quota
+    assert how.quota or how.quota_of
     for need in how.needs:
-        assert need.action.startswith(f"{operation.service}:")
+        assert need.action.startswith(f"{prefix}:")
     assert how.read_only or how.mode is Mode.WRITE, "what changes nothing is read-only in the audit"
     wire.codec(operation.service, operation.name, wire.protocols(operation.service)[0])
 

@@ -19,12 +19,10 @@ from casemate.services.kms.key import Key, of_request
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.naming import ALIAS, alias_arn
 from casemate.services.kms.pages import Page
+from casemate.services.kms.quotas import ALIASES_PER_KEY, must_be_within
 from casemate.services.kms.refusals import internal, invalid, no_alias
 from casemate.services.kms.rows import Alias
 from casemate.services.kms.targets import AccountWide, account_wide, own_key_named
-
-MOST_OF_A_KEY = 50
-"""Source: "Resource quotas"."""
 
 
 class AliasResource(Resource):
@@ -106,11 +104,10 @@ def _needs(action: str) -> tuple[Need, Need, Need]:
     )
 
 
-def _take(key: Key) -> None:
+def _take(call: Call, key: Key) -> None:
     """Raises unless the key may have another alias."""
     key.must_not_be_pending_deletion()
-    if len(key.aliases) >= MOST_OF_A_KEY:
-        raise AwsError("LimitExceededException", f"{key.arn} has {MOST_OF_A_KEY} aliases already.")
+    must_be_within(call, ALIASES_PER_KEY, len(key.aliases) + 1, f"aliases of {key.arn}")
 
 
 @kms.CreateAlias.writes(new_alias, *_needs("kms:CreateAlias"))
@@ -118,7 +115,7 @@ def create_alias(call: Call, req: kms.CreateAliasRequest, change: AliasChange) -
     """Give a key another name."""
     key = change.new
     assert key is not None
-    _take(key)
+    _take(call, key)
     alias = Alias(call.account, call.region, req["AliasName"], key.row.id, call.now, call.now)
     if not call.part(Keys).put_alias(call.tx, alias):
         raise AwsError(
@@ -136,7 +133,7 @@ def update_alias(call: Call, req: kms.UpdateAliasRequest, change: AliasChange) -
     if key.row.id == alias.key_id:
         key.must_not_be_pending_deletion()
     else:
-        _take(key)
+        _take(call, key)
     moved = alias._replace(key_id=key.row.id, updated=call.now)
     call.part(Keys).put_alias(call.tx, moved, before=alias.key_id)
     return {}

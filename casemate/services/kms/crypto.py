@@ -13,6 +13,7 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.kms.key import SYMMETRIC_DEFAULT, Key
+from casemate.services.kms.quotas import cryptographic
 from casemate.services.kms.refusals import invalid, invalid_ciphertext, not_served
 from casemate.services.kms.targets import (
     AccountWide,
@@ -23,9 +24,6 @@ from casemate.services.kms.targets import (
     named_key,
     re_encryption,
 )
-
-QUOTA = "CryptographicOperationsSymmetric"
-"""The request quota that these operations share. Source: "Request quotas"."""
 
 CONTEXT_BYTES = 8192
 """The most that an encryption context's names and values may have in UTF-8 together."""
@@ -74,7 +72,7 @@ def _open(sealed: Sealed, context: Mapping[str, str]) -> bytes:
         raise invalid_ciphertext() from None
 
 
-@kms.Encrypt.reads(named_key, quota=QUOTA)
+@kms.Encrypt.reads(named_key, quota=cryptographic)
 def encrypt(call: Call, req: kms.EncryptRequest, key: Key) -> kms.EncryptResponse:
     """Seal up to 4 096 bytes under a symmetric key, the encryption context bound as additional data."""
     key.must_be_usable("Encrypt")
@@ -90,7 +88,7 @@ def encrypt(call: Call, req: kms.EncryptRequest, key: Key) -> kms.EncryptRespons
     }
 
 
-@kms.Decrypt.reads(ciphertext_key, Need("kms:Decrypt", lambda sealed: sealed.key), quota=QUOTA)
+@kms.Decrypt.reads(ciphertext_key, Need("kms:Decrypt", lambda sealed: sealed.key), quota=cryptographic)
 def decrypt(call: Call, req: kms.DecryptRequest, sealed: Sealed) -> kms.DecryptResponse:
     """Open what Encrypt and the operations that generate data keys have sealed."""
     key = sealed.key
@@ -115,7 +113,7 @@ def decrypt(call: Call, req: kms.DecryptRequest, sealed: Sealed) -> kms.DecryptR
     re_encryption,
     Need("kms:ReEncryptFrom", lambda both: both.source_side),
     Need("kms:ReEncryptTo", lambda both: both.destination_side),
-    quota=QUOTA,
+    quota=cryptographic,
 )
 def re_encrypt(call: Call, req: kms.ReEncryptRequest, both: ReEncryption) -> kms.ReEncryptResponse:
     """Open a ciphertext and seal its plaintext anew, which does not leave the server meanwhile."""
@@ -158,7 +156,7 @@ def _data_key(req: Mapping[str, Any], key: Key, operation: str) -> tuple[bytes, 
     return data_key, seal_message(key.current, key.arn, data_key, context)
 
 
-@kms.GenerateDataKey.reads(named_key, quota=QUOTA)
+@kms.GenerateDataKey.reads(named_key, quota=cryptographic)
 def generate_data_key(call: Call, req: kms.GenerateDataKeyRequest, key: Key) -> kms.GenerateDataKeyResponse:
     """Random bytes for the caller to encrypt with, in the clear and sealed."""
     data_key, blob = _data_key(req, key, "GenerateDataKey")
@@ -170,7 +168,7 @@ def generate_data_key(call: Call, req: kms.GenerateDataKeyRequest, key: Key) -> 
     }
 
 
-@kms.GenerateDataKeyWithoutPlaintext.reads(named_key, quota=QUOTA)
+@kms.GenerateDataKeyWithoutPlaintext.reads(named_key, quota=cryptographic)
 def generate_data_key_without_plaintext(
     call: Call, req: kms.GenerateDataKeyWithoutPlaintextRequest, key: Key
 ) -> kms.GenerateDataKeyWithoutPlaintextResponse:
@@ -179,7 +177,7 @@ def generate_data_key_without_plaintext(
     return {"CiphertextBlob": blob, "KeyId": key.arn, "KeyMaterialId": key.current.id}
 
 
-@kms.GenerateRandom.reads(account_wide, quota=QUOTA)
+@kms.GenerateRandom.reads(account_wide, quota=cryptographic)
 def generate_random(
     call: Call, req: kms.GenerateRandomRequest, account: AccountWide
 ) -> kms.GenerateRandomResponse:

@@ -10,9 +10,7 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.conditions import lookup_for
 from casemate.gate.resource import Resource
-
-LARGEST = 32 * 1024
-"""Bytes of a key policy. Source: "Resource quotas"."""
+from casemate.services.kms.quotas import POLICY_SIZE
 
 _EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
 
@@ -25,8 +23,9 @@ def accepted(call: Call, request: Mapping[str, Any], resource: Resource, arn: st
     LimitExceededException.
     """
     document: str = request["Policy"]
-    if len(document.encode()) > LARGEST:
-        raise AwsError("LimitExceededException", f"Key policy size exceeds the limit of {LARGEST} bytes.")
+    most = int(call.limit(POLICY_SIZE)) * 1024
+    if len(document.encode()) > most:
+        raise AwsError("LimitExceededException", f"Key policy size exceeds the limit of {most} bytes.")
     try:
         policy = parse(document, "key")
     except PolicyError as error:

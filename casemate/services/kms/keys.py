@@ -78,6 +78,12 @@ _DELETE_MATERIAL = "DELETE FROM kms_backing_keys" + _OF_KEY
 _ALIAS = f"SELECT {', '.join(ALIAS_COLUMNS)} FROM kms_aliases "
 _INSERT_ALIAS = _insert("kms_aliases", ALIAS_COLUMNS)
 
+_COUNT_ONE_MORE = (
+    "INSERT INTO kms_key_counts (account, region, keys) VALUES (?, ?, 1) "
+    "ON CONFLICT (account, region) DO UPDATE SET keys = kms_key_counts.keys + 1"
+)
+_COUNT_ONE_LESS = "UPDATE kms_key_counts SET keys = keys - 1 WHERE account = ? AND region = ?"
+
 _KeyPlace = tuple[str, str, str]
 
 
@@ -183,8 +189,15 @@ class Keys:
     def insert(self, tx: Tx, row: KeyRow) -> bool:
         """Store a key's row, without material. False when there is one already."""
         made = tx.run(_INSERT, stored_key(self._keyring.account_key(row.account, tx), row))
+        if made and row.manager == "CUSTOMER":
+            tx.run(_COUNT_ONE_MORE, (row.account, row.region))
         self._bump(tx, row.id)
         return made == 1
+
+    def count(self, tx: Tx, account: str, region: str) -> int:
+        """How many customer managed keys there are."""
+        found = tx.one("SELECT keys FROM kms_key_counts WHERE account = ? AND region = ?", (account, region))
+        return 0 if found is None else int(found[0])
 
     def save(self, tx: Tx, row: KeyRow) -> None:
         """Store a key's row as it is now."""
@@ -220,7 +233,8 @@ class Keys:
         tx.run(_DELETE_MATERIAL, place)
         if tx.run("DELETE FROM kms_aliases" + _OF_KEY, place):
             tx.bump(ALIASES)
-        tx.run("DELETE FROM kms_keys" + _OF_ONE_KEY, place)
+        if tx.run("DELETE FROM kms_keys" + _OF_ONE_KEY, place) and row.manager == "CUSTOMER":
+            tx.run(_COUNT_ONE_LESS, place[:2])
         self._bump(tx, row.id)
 
     def put_alias(self, tx: Tx, alias: Alias, before: str = "") -> bool:

@@ -13,6 +13,7 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.kms import deletion
+from casemate.services.kms.billing import end_charging, resume_charging
 from casemate.services.kms.key import (
     DISABLED,
     ENABLED,
@@ -28,6 +29,7 @@ from casemate.services.kms.key_tags import merged
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.naming import key_arn
 from casemate.services.kms.pages import Page
+from casemate.services.kms.quotas import KEYS, must_be_within
 from casemate.services.kms.refusals import internal, invalid, not_served
 from casemate.services.kms.rotation import resume_rotation
 from casemate.services.kms.targets import (
@@ -77,11 +79,13 @@ def description_in(req: Mapping[str, Any]) -> str:
 def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.CreateKeyResponse:
     """A new symmetric key in the caller's account, with a random id and random material."""
     _check_kind(req)
+    keys = call.part(Keys)
+    must_be_within(call, KEYS, keys.count(call.tx, call.account, call.region) + 1, "keys")
     key_id = f"mrk-{uuid4().hex}" if req.get("MultiRegion") else str(uuid4())
     policy = None
     if "Policy" in req:
         policy = accepted(call, req, target, key_arn(call.account, call.region, key_id))
-    key = call.part(Keys).create(
+    key = keys.create(
         call.tx,
         call.account,
         call.region,
@@ -168,6 +172,7 @@ def schedule_key_deletion(
         raise invalid(f"PendingWindowInDays must be between {SHORTEST_WINDOW} and {LONGEST_WINDOW}")
     key.must_not_be_pending_deletion()
     shown: kms.ScheduleKeyDeletionResponse = {"KeyId": key.arn, "PendingWindowInDays": days}
+    end_charging(call.tx, key.row, call.now, key.materials)
     if key.row.is_primary and len(key.regions) > 1:
         call.part(Keys).save(call.tx, key.row._replace(state=PENDING_REPLICA_DELETION, deletion_window=days))
         return {**shown, "KeyState": "PendingReplicaDeletion"}
@@ -192,4 +197,5 @@ def cancel_key_deletion(
     )
     call.part(Keys).save(call.tx, had_back)
     deletion.call_off(call.tx, key.row)
+    resume_charging(call.tx, key.row)
     return {"KeyId": key.arn}

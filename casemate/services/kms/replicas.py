@@ -11,6 +11,7 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.gate.regions import partition_of, regions
+from casemate.services.kms import quotas
 from casemate.services.kms.key import ENABLED, PENDING_IMPORT, Key
 from casemate.services.kms.key_policies import accepted
 from casemate.services.kms.key_tags import merged
@@ -49,6 +50,7 @@ def _must_be_primary(key: Key) -> None:
     Need("kms:ReplicateKey", lambda both: both.primary),
     Need("kms:CreateKey", lambda both: both.replica),
     Need("kms:TagResource", lambda both: both.replica.tagged),
+    quota=quotas.replica,
 )
 def replicate_key(call: Call, req: kms.ReplicateKeyRequest, both: Replication) -> kms.ReplicateKeyResponse:
     """Make a replica of a primary key in another Region, with a policy, tags and a description of its own."""
@@ -71,6 +73,9 @@ def replicate_key(call: Call, req: kms.ReplicateKeyRequest, both: Replication) -
         tags=merged({}, req.get("Tags", [])),
     )
     keys = call.part(Keys)
+    quotas.must_be_within(
+        call, quotas.KEYS, keys.count(call.tx, call.account, region) + 1, f"keys in {region}", region
+    )
     if not keys.insert(call.tx, replica):
         raise AwsError("AlreadyExistsException", f"A key {arn} already exists.")
     for each, material in keys.material(call.tx, row):
@@ -107,6 +112,7 @@ def primary_move(call: Call, request: Mapping[str, Any]) -> PrimaryMove:
     primary_move,
     Need("kms:UpdatePrimaryRegion", lambda move: move.primary),
     Need("kms:UpdatePrimaryRegion", lambda move: move.replica),
+    quota=quotas.primary_move,
 )
 def update_primary_region(
     call: Call, req: kms.UpdatePrimaryRegionRequest, move: PrimaryMove

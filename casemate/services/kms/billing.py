@@ -1,0 +1,108 @@
+"""What AWS charges for in KMS: keys by the hour, and requests by the kind of key.
+
+A key is paid for from its creation to the scheduling of its deletion; its first and its second rotation add as much
+again each. Requests are paid for by whoever makes them. Source: "AWS Key Management Service pricing".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from casemate.engine.billing.usage import Holding
+from casemate.services.kms.naming import key_arn, parse_key_name
+from casemate.services.kms.rows import KeyRow, MaterialRow
+from casemate.store.database import Tx
+
+KEYS = "KMS-Keys"
+REQUESTS = "KMS-Requests"
+
+_ROTATIONS_PAID = 2
+
+
+def end_charging(tx: Tx, row: KeyRow, now: float, materials: Iterable[MaterialRow]) -> None:
+    """The key is not paid for any more: its deletion is scheduled."""
+    if row.manager != "CUSTOMER":
+        return
+    rotations = sorted(each.rotated for each in materials if each.rotation and each.rotated is not None)
+    tx.run(
+        "INSERT INTO kms_key_ends (account, region, key_id, key_spec, created, rotations, ended) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            *(row.account, row.region, row.id, row.key_spec, row.created),
+            *(json.dumps(rotations[:_ROTATIONS_PAID]), now),
+        ),
+    )
+
+
+def resume_charging(tx: Tx, row: KeyRow) -> None:
+    """Its deletion was cancelled: it is paid for as though that had never been scheduled."""
+    tx.run(
+        "DELETE FROM kms_key_ends WHERE account = ? AND region = ? AND key_id = ?",
+        (row.account, row.region, row.id),
+    )
+
+
+def holdings(tx: Tx, account: str, until: float) -> Iterator[Holding]:
+    """The keys that an account pays or paid for, and their rotations, up to a time."""
+    ended = {
+        (region, key_id): (created, json.loads(rotations), end)
+        for region, key_id, created, rotations, end in tx.all(
+            "SELECT region, key_id, created, rotations, ended FROM kms_key_ends WHERE account = ?", (account,)
+        )
+    }
+    rotated: dict[tuple[str, str], list[float]] = {}
+    for region, key_id, when in tx.all(
+        "SELECT region, key_id, rotated FROM kms_backing_keys "
+        "WHERE account = ? AND rotation <> '' AND rotated IS NOT NULL ORDER BY rotated",
+        (account,),
+    ):
+        rotated.setdefault((region, key_id), []).append(when)
+    lives = {
+        (region, key_id): (created, rotated.get((region, key_id), ()), until)
+        for region, key_id, created in tx.all(
+            "SELECT region, id, created FROM kms_keys WHERE account = ? AND manager = 'CUSTOMER'", (account,)
+        )
+    }
+    for (region, key_id), (created, rotations, end) in sorted({**lives, **ended}.items()):
+        arn = key_arn(account, region, key_id)
+        for since in (created, *rotations[:_ROTATIONS_PAID]):
+            # A replica has the rotations of before it was made, too.
+            begin = max(since, created)
+            if begin < min(end, until):
+                yield Holding(account, region, KEYS, arn, begin, min(end, until))
+
+
+def usage_type(tx: Tx, event: Mapping[str, Any]) -> tuple[str, str]:
+    """What an event of the audit is charged as, and for which key ('' for none). event: CloudTrail's record."""
+    arn = next(
+        (each["ARN"] for each in event.get("resources") or () if each.get("type") == "AWS::KMS::Key"), ""
+    )
+    name = event["eventName"]
+    if name in ("GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext"):
+        spec = (event.get("requestParameters") or {}).get("keyPairSpec", "")
+        return f"{REQUESTS}-GenerateDatakeyPair-{'RSA' if spec.startswith('RSA') else 'ECC'}", arn
+    if not arn or name not in _BY_KIND:
+        return REQUESTS, arn
+    spec = _spec_of(tx, arn)
+    if spec == "RSA_2048":
+        return f"{REQUESTS}-Asymmetric-RSA_2048", arn
+    if spec.startswith(("RSA_", "ECC_", "ML_DSA_", "SM2")):
+        return f"{REQUESTS}-Asymmetric", arn
+    return REQUESTS, arn
+
+
+_BY_KIND = frozenset(
+    {"Encrypt", "Decrypt", "ReEncrypt", "Sign", "Verify", "DeriveSharedSecret", "GetPublicKey"}
+)
+"""Requests whose price depends on the kind of key."""
+
+
+def _spec_of(tx: Tx, arn: str) -> str:
+    name = parse_key_name(arn)
+    place = (name.account, name.region, name.key_id)
+    row = tx.one(
+        "SELECT key_spec FROM kms_keys WHERE account = ? AND region = ? AND id = ?", place
+    ) or tx.one("SELECT key_spec FROM kms_key_ends WHERE account = ? AND region = ? AND key_id = ?", place)
+    return str(row[0]) if row is not None else "SYMMETRIC_DEFAULT"
