@@ -9,6 +9,8 @@ from casemate.services.kms import (
     aliases,
     crypto,
     deletion,
+    imported,
+    imports,
     lifecycle,
     policies,
     replicas,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from casemate.services.kms.key import Key
     from casemate.store.jobs import Job
 
-__all__ = ["aliases", "crypto", "jobs", "lifecycle", "policies", "replicas", "rotations", "tags"]
+__all__ = ["aliases", "crypto", "imports", "jobs", "lifecycle", "policies", "replicas", "rotations", "tags"]
 
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
@@ -40,6 +42,9 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
 
     return {
         deletion.KIND: deletion.deleter(store, keys, clock, lambda key: record("DeleteKey", key), audits),
+        imported.EXPIRE: imported.expirer(
+            store, keys, clock, lambda key: record("DeleteExpiredKeyMaterial", key), audits
+        ),
         rotation.ROTATE: rotation.rotator(
             store, keys, clock, lambda done: record("RotateKey", done.key, done.details()), audits
         ),

@@ -10,6 +10,7 @@ from casemate.engine.envelope.message import BackingKey
 from casemate.engine.policy import Policy
 from casemate.errors import AwsError
 from casemate.gate.call import Call
+from casemate.gate.conditions import iso_time
 from casemate.gate.resource import Resource, Value
 from casemate.services.kms.naming import key_arn, parse_key_name
 from casemate.services.kms.rows import KeyRow, MaterialRow
@@ -149,6 +150,13 @@ class Key(Resource):
             shown["PendingDeletionWindowInDays"] = row.deletion_window
         if row.current_material:
             shown["CurrentKeyMaterialId"] = row.current_material
+        if row.origin == "EXTERNAL" and not self.lacks_material:
+            expiries = [
+                each.valid_to for each in self.materials if each.valid_to is not None and not each.state
+            ]
+            shown["ExpirationModel"] = "KEY_MATERIAL_EXPIRES" if expiries else "KEY_MATERIAL_DOES_NOT_EXPIRE"
+            if expiries:
+                shown["ValidTo"] = datetime.fromtimestamp(min(expiries), UTC)
         if row.deletion_date is not None:
             shown["DeletionDate"] = datetime.fromtimestamp(row.deletion_date, UTC)
         return shown  # type: ignore[return-value]  # the row's strings are the model's enumerations
@@ -254,6 +262,17 @@ def _rotation_period(call: Call, request: Mapping[str, Any]) -> Value:
     return str(request.get("RotationPeriodInDays", 365)) if _operation(call) == "EnableKeyRotation" else None
 
 
+def _valid_to(call: Call, request: Mapping[str, Any]) -> Value:
+    moment = request.get("ValidTo")
+    return None if moment is None else iso_time(moment.timestamp())
+
+
+def _expiration_model(call: Call, request: Mapping[str, Any]) -> Value:
+    if _operation(call) != "ImportKeyMaterial":
+        return None
+    return str(request.get("ExpirationModel", "KEY_MATERIAL_EXPIRES"))
+
+
 def _tag_keys(call: Call, request: Mapping[str, Any]) -> Value:
     return (*(tag["TagKey"] for tag in request.get("Tags", ())), *request.get("TagKeys", ())) or None
 
@@ -264,6 +283,10 @@ _OF_CALL: Mapping[str, Callable[[Call, Mapping[str, Any]], Value]] = {
     "kms:encryptionalgorithm": _algorithm,
     "kms:bypasspolicylockoutsafetycheck": _bypass,
     "kms:policyname": _policy_name,
+    "kms:expirationmodel": _expiration_model,
+    "kms:validto": _valid_to,
+    "kms:wrappingalgorithm": lambda _, request: request.get("WrappingAlgorithm"),
+    "kms:wrappingkeyspec": lambda _, request: request.get("WrappingKeySpec"),
     "kms:primaryregion": lambda _, request: request.get("PrimaryRegion"),
     "kms:replicaregion": lambda _, request: request.get("ReplicaRegion"),
     "kms:rotationperiodindays": _rotation_period,

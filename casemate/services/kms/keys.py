@@ -14,6 +14,7 @@ from uuid import uuid4
 from zlib import crc32
 
 from casemate.engine.envelope.errors import Tampered
+from casemate.engine.envelope.hierarchy import AccountKey
 from casemate.engine.envelope.message import BackingKey
 from casemate.engine.policy import PolicyError, parse
 from casemate.errors import AwsError
@@ -214,6 +215,16 @@ class Keys:
         wrapped = wrapped_material(account, key, row, material)
         tx.run(_INSERT_MATERIAL, (*place, *row[: len(MATERIAL_COLUMNS)], wrapped))
         self._bump(tx, key.id)
+
+    def drop_material(self, tx: Tx, key: KeyRow, material_id: str) -> None:
+        """Remove a version of a key's material with all that is known of it."""
+        place = (key.account, key.region, key.id)
+        tx.run(_DELETE_MATERIAL + " AND id = ?", (*place, material_id))
+        self._bump(tx, key.id)
+
+    def account_key(self, tx: Tx, account: str) -> AccountKey:
+        """The account's key, under which what is KMS's own is sealed."""
+        return self._keyring.account_key(account, tx)
 
     def material(self, tx: Tx, key: KeyRow) -> list[tuple[MaterialRow, bytes]]:
         """All versions of a key's material, first to last, as this transaction sees them. Raises Tampered."""

@@ -62,7 +62,7 @@ def _check_kind(req: Mapping[str, Any]) -> None:
         if member in req:
             raise not_served(member)
     origin = req.get("Origin", "AWS_KMS")
-    if origin != "AWS_KMS":
+    if origin not in ("AWS_KMS", "EXTERNAL"):
         raise not_served(f"Origin {origin}")
 
 
@@ -91,6 +91,7 @@ def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.Cre
         call.region,
         call.now,
         key_id=key_id,
+        origin=req.get("Origin", "AWS_KMS"),
         policy=policy,
         description=description_in(req),
         tags=merged({}, req.get("Tags", [])),
