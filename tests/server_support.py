@@ -17,6 +17,7 @@ from unittest.mock import patch
 import boto3
 import pytest
 from botocore.config import Config as ClientConfig
+from botocore.exceptions import ClientError
 
 from casemate.cli.main import main
 from casemate.server.credentials_file import Administrator, read_credentials
@@ -159,6 +160,19 @@ def running_server(tmp_path: Path, *args: str, env: Mapping[str, str] | None = N
                 process.kill()
                 process.wait()
                 raise
+
+
+@contextmanager
+def refused(code: str, message: str | None = None, status: int = 400) -> Iterator[None]:
+    """Expect AWS's error: its code, its whole message, its HTTP status."""
+    with pytest.raises(ClientError) as caught:
+        yield
+    response = caught.value.response
+    error = response["Error"]
+    assert error["Code"] == code, error
+    if message is not None:
+        assert error["Message"] == message
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
 def casemate(*args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ import time
 from casemate.gate.auth_errors import auth_error
 from casemate.gate.call import Call
 from casemate.gate.claim import read_claim
-from casemate.gate.identity import Directory, unknown_caller
+from casemate.gate.identity import Credential, Directory, unknown_caller
 from casemate.gate.regions import regions
 from casemate.gate.router import Route
 from casemate.gate.signature import body_hash, check_body, check_scope, payload_of, verify
@@ -29,14 +29,14 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
     scope = claim.scope
     try:
         check_scope(claim, family, route.signing_name, regions())
-        credential = directory.credential(scope.access_key_id, call.transaction)
-        if credential is None:
-            raise auth_error(family, "unknown-key", AWSAccessKeyId=scope.access_key_id)
-        if not credential.active:
-            raise auth_error(family, "inactive-key", AWSAccessKeyId=scope.access_key_id)
-        if claim.session_token is not None:
-            # A long-term key goes without a token.
-            raise auth_error(family, "invalid-token")
+        if claim.session_token is None:
+            credential = directory.credential(scope.access_key_id, call.transaction)
+            if credential is None:
+                raise auth_error(family, "unknown-key", AWSAccessKeyId=scope.access_key_id)
+            if not credential.active:
+                raise auth_error(family, "inactive-key", AWSAccessKeyId=scope.access_key_id)
+        else:
+            credential = _of_session(call, route, directory, scope.access_key_id, claim.session_token)
         payload = payload_of(claim, family, headers)
         computed = body_hash(exchange.body)
         check_body(family, payload, computed)
@@ -59,3 +59,13 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
     call.region = route.region or scope.region
     directory.used(credential.user, call.account, call.now, route.signing_name, scope.region)
     return True
+
+
+def _of_session(call: Call, route: Route, directory: Directory, access_key_id: str, token: str) -> Credential:
+    """The temporary credentials that a request names by their token, which must be of its access key."""
+    found = directory.session(token, call.transaction)
+    if found is None or found.access_key_id != access_key_id or route.signing_name in found.barred:
+        raise auth_error(route.family, "invalid-token")
+    if found.expires <= call.now:
+        raise auth_error(route.family, "expired-token")
+    return found

@@ -34,7 +34,8 @@ def authorise(call: Call, served: Served, target: Any, request: Mapping[str, Any
         resource: Resource | None = target if need.of is None else need.of(target)
         if resource is None:
             continue
-        call.resources = (*call.resources, resource)
+        if resource not in call.resources:
+            call.resources = (*call.resources, resource)
         decision = decide(call, need.action, resource, request)
         if not decision.allowed:
             raise denied(call, need.action, resource, decision)

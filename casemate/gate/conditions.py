@@ -25,11 +25,17 @@ def _true(value: bool) -> str:
     return "true" if value else "false"
 
 
+def _since_mfa(call: Call) -> Value:
+    session = call.identity.session
+    return None if session is None or session.mfa is None else str(max(0, int(call.now - session.mfa)))
+
+
 # A key that the request's context does not hold answers None. What a service does on a caller's behalf carries
 # neither the caller's network nor their client.
 _OF_CALL: dict[str, Callable[[Call], Value]] = {
     "aws:currenttime": lambda call: iso_time(call.now),
     "aws:epochtime": lambda call: str(int(call.now)),
+    "aws:multifactorauthage": _since_mfa,
     "aws:requestedregion": lambda call: call.region,
     "aws:securetransport": lambda call: _true(call.tls is not None or bool(call.via)),
     "aws:sourceip": lambda call: None if call.via else call.source_ip,

@@ -308,8 +308,9 @@ class Gate:
         # 2. route
         route = call.route = self._router.route(exchange)
         served = route.operation.served
+        proof = None if served is None else served.proof
         # 3. authenticate
-        if not authenticate(call, route, self.directory):
+        if proof is None and not authenticate(call, route, self.directory):
             raise auth_error(route.family, "missing-token")
         if served is None:
             raise _not_served(route.operation)
@@ -317,6 +318,10 @@ class Gate:
         call.request = route.codec.parse(
             exchange.method, exchange.path, exchange.query, exchange.headers, exchange.body
         )
+        if proof is not None:
+            # 3., for operations that take no signature: the proof is among the parameters.
+            call.identity = proof(call, call.request)
+            call.account = call.identity.account
         # 5. throttle
         if self._throttle.limits and served.quota:
             self._count(call, served.quota, call.region)
@@ -452,13 +457,14 @@ class Gate:
             return audit.records(call, "", name, read_only=False, parameters=None, response=None, error=error)
         served = route.operation.served
         read_only = served is not None and served.read_only
+        recorded = served is not None and served.recorded
         return audit.records(
             call,
             route.source,
             route.operation.name,
             read_only=read_only,
             parameters=route.codec.redact(call.request) if call.request else None,
-            response=route.codec.redact_result(result) if result and not read_only and not error else None,
+            response=route.codec.redact_result(result) if result and recorded and not error else None,
             error=error,
         )
 

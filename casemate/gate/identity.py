@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from casemate.engine.policy import Attached, Policy, Principal, Residual, Value, principal_keys
+from casemate.engine.session_token import Session
 from casemate.store.database import Tx
 
 MAX_RESIDUALS = 20_000
@@ -20,10 +21,10 @@ class Identity:
 
     known: the condition keys that follow from the principal alone (lower case); audit: CloudTrail's
     userIdentity; residuals: decisions evaluated as far as possible, by (action, resource ARN), with the
-    resource policy and the owner that they rest on.
+    resource policy and the owner that they rest on; session: of temporary credentials, None of others.
     """
 
-    __slots__ = ("account", "attached", "audit", "known", "principal", "residuals")
+    __slots__ = ("account", "attached", "audit", "known", "principal", "residuals", "session")
 
     def __init__(
         self,
@@ -31,12 +32,14 @@ class Identity:
         attached: Attached,
         known: Mapping[str, Value],
         audit: Mapping[str, Any],
+        session: Session | None = None,
     ) -> None:
         self.principal = principal
         self.account = principal.account
         self.attached = attached
         self.known = known
         self.audit = orjson.dumps(audit)
+        self.session = session
         self.residuals: dict[tuple[str, str], tuple[Policy | None, str, Residual]] = {}
 
     def __repr__(self) -> str:
@@ -62,6 +65,20 @@ class Credential:
 
     def __repr__(self) -> str:
         return f"<Credential {self.access_key_id}>"
+
+
+class SessionCredential(Credential):
+    """Temporary credentials. expires: seconds since the epoch; barred: services (by signing name) that do not take
+    them."""
+
+    __slots__ = ("barred", "expires")
+
+    def __init__(
+        self, session: Session, identity: Identity, user: str, barred: frozenset[str] = frozenset()
+    ) -> None:
+        super().__init__(session.access_key_id, session.secret, True, identity, user)
+        self.expires = session.expires
+        self.barred = barred
 
 
 class RoleEntry(NamedTuple):
@@ -98,6 +115,7 @@ def session_of(
     tags: Mapping[str, str] | None = None,
     known: Mapping[str, Value] | None = None,
     context: Mapping[str, Any] | None = None,
+    session: Session | None = None,
 ) -> Identity:
     """Who calls by an assumed role's temporary credentials.
 
@@ -136,7 +154,7 @@ def session_of(
             **(context or {}),
         },
     }
-    return Identity(principal, attached, keys, audit)
+    return Identity(principal, attached, keys, audit, session)
 
 
 class Directory(Protocol):
@@ -146,8 +164,18 @@ class Directory(Protocol):
         """The access key, None when there is none. Raises Miss when it is not in memory and tx is None."""
         ...
 
+    def session(self, token: str, tx: Tx | None) -> SessionCredential | None:
+        """The temporary credentials of a session token, expired or not; None when the token is none or its user or
+        role is no more. Raises Miss as above."""
+        ...
+
     def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
         """The role of that name, whose case does not matter; None when there is none. Raises Miss as above."""
+        ...
+
+    def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
+        """A managed policy, AWS's or the account's own, as an identity policy; None when there is none. Raises Miss
+        as above."""
         ...
 
     def used(self, user: str, account: str, now: float, service: str, region: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
+    from casemate.gate.identity import Identity
     from casemate.gate.resource import Resource
 
 Req = TypeVar("Req", bound=Mapping[str, Any])
@@ -54,7 +55,9 @@ class Need:
 class Served:
     """How an operation is served: one handler, one resolver, the permissions it needs (none: always allowed,
     as sts:GetCallerIdentity is). quota: the request quota it counts against, with its service ("kms:CreateKey"), ''
-    where quota_of tells it."""
+    where quota_of tells it; recorded: whether the audit shows the answer; proof: of an operation that takes no
+    signature, what finds out who calls by what the request itself brings: it raises AwsError where that proves
+    nothing."""
 
     mode: Mode
     resolver: Resolver[Any]
@@ -62,7 +65,9 @@ class Served:
     handler: Callable[[Call, Any, Any], Any]
     read_only: bool
     quota: str
+    recorded: bool
     quota_of: QuotaOf | None = None
+    proof: Callable[[Call, Any], Identity] | None = None
 
 
 class Operation(Generic[Req, Res]):
@@ -81,37 +86,45 @@ class Operation(Generic[Req, Res]):
         return self.action
 
     def reads(
-        self, resolver: Resolver[T], *needs: Need, quota: str | QuotaOf = "", always_allowed: bool = False
+        self,
+        resolver: Resolver[T],
+        *needs: Need,
+        quota: str | QuotaOf = "",
+        always_allowed: bool = False,
+        recorded: bool = False,
+        proof: Callable[[Call, Req], Identity] | None = None,
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         """Serve it by a handler that changes nothing. needs: the permissions, the operation's own name on what
         the resolver found unless given; always_allowed: to whoever signs, whatever the policies say; quota:
         the name of the request quota it counts against, its own name where AWS has no shared one, or what tells it
-        once the resolver has found what the request acts on."""
+        once the resolver has found what the request acts on; recorded: the audit shows its answer, as CloudTrail
+        does of those that give credentials; proof: it takes no signature, and this finds the caller (see Served)."""
         wanted = () if always_allowed else needs or (Need(self.action),)
-        return self._serve(Mode.READ, resolver, wanted, read_only=True, quota=quota)
+        return self._serve(Mode.READ, resolver, wanted, True, quota, recorded, proof)
 
     def writes(
         self, resolver: Resolver[T], *needs: Need, quota: str | QuotaOf = "", read_only: bool = False
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         """Serve it by a handler that runs in a transaction. read_only: what CloudTrail says of it."""
         wanted = needs or (Need(self.action),)
-        return self._serve(Mode.WRITE, resolver, wanted, read_only=read_only, quota=quota)
+        return self._serve(Mode.WRITE, resolver, wanted, read_only, quota, not read_only)
 
     def _serve(
         self,
         mode: Mode,
         resolver: Resolver[T],
         needs: tuple[Need, ...],
-        *,
         read_only: bool,
         quota: str | QuotaOf,
+        recorded: bool,
+        proof: Callable[[Call, Req], Identity] | None = None,
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         def attach(handler: Callable[[Call, Req, T], Res]) -> Callable[[Call, Req, T], Res]:
             if self.served is not None:
                 raise RuntimeError(f"{self} has two handlers: {self.served.handler!r} and {handler!r}")
             fixed, quota_of = (quota, None) if isinstance(quota, str) else ("", quota)
             name = "" if quota_of is not None else f"{self.service}:{fixed or self.name}"
-            self.served = Served(mode, resolver, needs, handler, read_only, name, quota_of)
+            self.served = Served(mode, resolver, needs, handler, read_only, name, recorded, quota_of, proof)
             return handler
 
         return attach

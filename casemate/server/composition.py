@@ -15,6 +15,7 @@ from casemate.api import service_quotas as service_quotas_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
 from casemate.engine.envelope.hierarchy import RootKey
+from casemate.engine.session_token import SessionTokens
 from casemate.gate.call import Call
 from casemate.gate.cors import Cors
 from casemate.gate.gate import Gate
@@ -36,7 +37,6 @@ from casemate.services.iam.uses import EVERY, Uses
 from casemate.services.kms import keys as kms_keys
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
-from casemate.services.kms.recipients import TrustedRoots
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
 from casemate.store import jobs
@@ -154,12 +154,13 @@ def open_worker(
         config.journal, JournalCipher(opened.root), durable, worker=f"{number:02d}-{os.getpid()}"
     )
     uses = Uses()
-    directory = IamDirectory(opened.store, opened.keyring, uses)
+    tokens = SessionTokens(opened.root)
+    directory = IamDirectory(opened.store, opened.keyring, uses, tokens)
     values = Values(opened.store, QUOTAS, config.quota_approval)
     parts: dict[type, Any] = {
         Entities: Entities(opened.keyring),
         Keys: opened.keys,
-        TrustedRoots: TrustedRoots(frozenset(config.attestation_roots)),
+        SessionTokens: tokens,
         Uses: uses,
         Values: values,
     }

@@ -18,6 +18,9 @@ from casemate.wire.timestamps import to_cloudtrail
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 _LEFT_OUT = object()
 
+_UNMARKED = frozenset({"tokenType"})
+"""Shapes that the models do not mark as sensitive although they are: session tokens."""
+
 Redactor = Callable[[Any], Any]
 
 
@@ -30,7 +33,7 @@ class _Redactors:
         """A function from a member to what the journal shows; None where that is the member itself."""
         if shape.kind == "blob":
             return lambda _value: _LEFT_OUT
-        if shape.sensitive:
+        if shape.sensitive or shape.name in _UNMARKED:
             return lambda _value: HIDDEN
         if shape.kind == "timestamp":
             return lambda value: to_cloudtrail(value) if isinstance(value, datetime) else value

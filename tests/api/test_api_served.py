@@ -47,8 +47,13 @@ def test_a_served_operation_is_whole(operation: Operation[Any, Any]) -> None:
 
 def test_only_what_aws_lets_everybody_needs_no_permission() -> None:
     assert [repr(each) for each in SERVED if each.served and not each.served.needs] == [
-        "sts:GetCallerIdentity"
+        "sts:GetCallerIdentity",
+        "sts:GetSessionToken",
     ]
+
+
+def test_only_what_brings_a_proof_of_its_own_takes_no_signature() -> None:
+    assert [repr(each) for each in SERVED if each.served and each.served.proof] == []
 
 
 @pytest.mark.parametrize("operation", SERVED[:3], ids=repr)

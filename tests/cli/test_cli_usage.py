@@ -22,7 +22,6 @@ COMMANDS = [
     "restore",
     "clock",
     "reset",
-    "attest",
     "version",
 ]
 

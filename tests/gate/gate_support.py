@@ -30,7 +30,7 @@ from casemate.gate.call import Call
 from casemate.gate.cors import Cors
 from casemate.gate.gate import Gate
 from casemate.gate.http import Exchange, Tls
-from casemate.gate.identity import Credential, Identity, RoleEntry
+from casemate.gate.identity import Credential, Identity, RoleEntry, SessionCredential
 from casemate.gate.keyring import Keyring
 from casemate.gate.operation import Api, Operation
 from casemate.gate.resource import Resource
@@ -142,7 +142,13 @@ class ToyDirectory:
             raise Miss
         return self._all.get(access_key_id)
 
+    def session(self, token: str, tx: Tx | None) -> SessionCredential | None:
+        return None
+
     def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
+        return None
+
+    def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
         return None
 
     def used(self, user: str, account: str, now: float, service: str, region: str) -> None:

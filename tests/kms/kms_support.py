@@ -10,9 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-from botocore.exceptions import ClientError
 from server_support import Server, casemate, running_server
+from server_support import refused as refused
 
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
@@ -136,19 +135,6 @@ class Kms:
             more["Policy"] = json.dumps(policy)
             more["BypassPolicyLockoutSafetyCheck"] = True
         return self.of().create_key(**more)["KeyMetadata"]
-
-
-@contextmanager
-def refused(code: str, message: str | None = None, status: int = 400) -> Iterator[None]:
-    """Expect AWS's error: its code, its whole message, its HTTP status."""
-    with pytest.raises(ClientError) as caught:
-        yield
-    response = caught.value.response
-    error = response["Error"]
-    assert error["Code"] == code, error
-    if message is not None:
-        assert error["Message"] == message
-    assert response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
 def statement(principal: str | Sequence[str], *actions: str, **more: Any) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from casemate.engine.envelope.errors import Tampered
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
-from casemate.gate.identity import Credential, Identity, RoleEntry, tag_keys
+from casemate.engine.session_token import BadToken, SessionTokens
+from casemate.gate.identity import Credential, Identity, RoleEntry, SessionCredential, tag_keys
 from casemate.gate.keyring import Keyring
-from casemate.services.iam import entities
+from casemate.services.iam import entities, sessions
 from casemate.services.iam.identities import ACTIVE, unwrap_secret
 from casemate.services.iam.managed_policies import aws_managed
 from casemate.services.iam.store import DOMAIN, Entities
@@ -18,17 +19,31 @@ from casemate.services.iam.uses import Uses
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
 
+MOST_SESSIONS = 20_000
+"""Sessions that are kept in memory; past that all are found anew."""
+
 
 class IamDirectory:
-    """The gate's ``Directory``, by the tables of IAM. uses: where it remembers who called last."""
+    """The gate's ``Directory``, by the tables of IAM. uses: where it remembers who called last; tokens: opens session
+    tokens; without it there are no sessions."""
 
-    def __init__(self, store: Store, keyring: Keyring, uses: Uses | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        uses: Uses | None = None,
+        tokens: SessionTokens | None = None,
+    ) -> None:
         self._keyring = keyring
         self._entities = Entities(keyring)
         self._credentials: Cache[str, Credential | None] = Cache(store, DOMAIN, self._load)
         self._roles: Cache[tuple[str, str], RoleEntry | None] = Cache(store, DOMAIN, self._load_role)
         self._groups: Cache[tuple[str, str], tuple[Policy, ...]] = Cache(store, DOMAIN, self._load_group)
-        self._policies: Cache[tuple[str, str], Policy] = Cache(store, DOMAIN, self._load_policy)
+        self._policies: Cache[tuple[str, str], Policy | None] = Cache(store, DOMAIN, self._load_policy)
+        self._sessions: Cache[str, SessionCredential | None] = Cache(
+            store, DOMAIN, self._load_session, MOST_SESSIONS
+        )
+        self._tokens = tokens
         self.used = (Uses() if uses is None else uses).note
 
     def credential(self, access_key_id: str, tx: Tx | None) -> Credential | None:
@@ -36,9 +51,18 @@ class IamDirectory:
         tx is None."""
         return self._credentials.get(access_key_id, tx)
 
+    def session(self, token: str, tx: Tx | None) -> SessionCredential | None:
+        """The temporary credentials of a session token, expired or not; None when the token is none or its user or
+        role is no more. Raises Miss as above."""
+        return self._sessions.get(token, tx)
+
     def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
         """The role as it can be assumed; None when there is none. Raises Miss as above."""
         return self._roles.get((account, name.lower()), tx)
+
+    def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
+        """A managed policy, AWS's or the account's own; None when there is none. Raises Miss as above."""
+        return self._policies.get((account, arn), tx)
 
     def resource_controls(self, account: str, tx: Tx | None) -> tuple[tuple[Policy, ...], ...]:  # noqa: ARG002
         """None: there are no organisations yet."""
@@ -62,6 +86,41 @@ class IamDirectory:
         else:
             identity = _root(account, access_key_id)
         return Credential(access_key_id, secret, status == ACTIVE, identity)
+
+    def _load_session(self, tx: Tx, token: str) -> SessionCredential | None:
+        if self._tokens is None:
+            return None
+        try:
+            session = self._tokens.open(token)
+        except BadToken:
+            return None
+        policies: list[Policy] = []
+        if session.policy is not None:
+            policies.append(parse(session.policy, "session").named("session policy"))
+        for arn in session.policy_arns:
+            policy = self.policy(session.account, arn, tx)
+            if policy is None:
+                # It may have been one that denies.
+                return None
+            policies.append(policy)
+        limit = tuple(policies) if policies else None
+        if session.kind == "role":
+            role = self.role(session.account, session.name, tx)
+            if role is None or role.id != session.id:
+                return None
+            return sessions.of_role(session, role, limit)
+        if session.kind == "root":
+            return sessions.of_root(session, _root(session.account, session.access_key_id), limit)
+        if not session.name:
+            # The federated user of a root user.
+            return sessions.of_federated(session, _root(session.account, session.access_key_id), limit)
+        user = self._entities.find(tx, entities.User, session.account, session.name)
+        if user is None or user.id != session.id:
+            return None
+        identity = self._user(tx, user, session.access_key_id)
+        if session.kind == "user":
+            return sessions.of_user(session, identity)
+        return sessions.of_federated(session, identity, limit)
 
     def _user(self, tx: Tx, user: entities.User, access_key_id: str) -> Identity:
         principal = Principal(kind="user", arn=user.arn, account=user.account, id=user.id)
@@ -99,22 +158,26 @@ class IamDirectory:
     def _load_group(self, tx: Tx, key: tuple[str, str]) -> tuple[Policy, ...]:
         return tuple(self._permissions(tx, self._entities.with_id(tx, entities.Group, *key)))
 
-    def _load_policy(self, tx: Tx, key: tuple[str, str]) -> Policy:
+    def _load_policy(self, tx: Tx, key: tuple[str, str]) -> Policy | None:
         account, arn = key
         policy = aws_managed().get(arn) or self._entities.policy(tx, account, arn)
+        return None if policy is None else parse(policy.document, "identity").named(arn)
+
+    def _attached(self, tx: Tx, account: str, arn: str) -> Policy:
+        policy = self.policy(account, arn, tx)
         if policy is None:
             # It may have been one that denies: without it, nothing of the principal is known.
             raise Tampered(f"the stored policy {arn} is missing")
-        return parse(policy.document, "identity").named(arn)
+        return policy
 
     def _permissions(self, tx: Tx, holder: entities.Principal) -> Iterator[Policy]:
         for arn in holder.attached:
-            yield self._policies.get((holder.account, arn), tx)
+            yield self._attached(tx, holder.account, arn)
         for name, document in holder.inline.items():
             yield parse(document, "identity").named(name)
 
     def _boundary(self, tx: Tx, holder: entities.Bounded) -> Policy | None:
-        return self._policies.get((holder.account, holder.boundary), tx) if holder.boundary else None
+        return self._attached(tx, holder.account, holder.boundary) if holder.boundary else None
 
 
 def _root(account: str, access_key_id: str) -> Identity:

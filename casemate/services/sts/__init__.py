@@ -1,7 +1,7 @@
-"""STS: who the caller is. Assuming roles and federation are served by later work."""
+"""STS: who the caller is, and temporary credentials: of roles, of users, of those whom they vouch for."""
 
 from __future__ import annotations
 
-from casemate.services.sts import caller
+from casemate.services.sts import caller, roles, user_sessions
 
-__all__ = ["caller"]
+__all__ = ["caller", "roles", "user_sessions"]
