@@ -57,7 +57,7 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
     call.identity = credential.identity
     call.account = credential.identity.account
     call.region = route.region or scope.region
-    directory.used(credential.user, call.account, call.now, route.signing_name, scope.region)
+    directory.used(credential.user, call.account, call.now, route.signing_name, call.region)
     return True
 
 

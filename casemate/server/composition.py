@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
 from casemate.api import service_quotas as service_quotas_api
 from casemate.api import sts as sts_api
@@ -28,7 +29,7 @@ from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
-from casemate.services import kms, servicequotas, sts
+from casemate.services import iam, kms, servicequotas, sts
 from casemate.services.iam import store as iam_store
 from casemate.services.iam.directory import IamDirectory
 from casemate.services.iam.store import Entities
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (kms, servicequotas, sts)
+SERVICES = (iam, kms, servicequotas, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
@@ -60,7 +61,7 @@ MIGRATIONS = (
     discover("casemate.services.servicequotas"),
 )
 
-APIS = (kms_api.API, service_quotas_api.API, sts_api.API)
+APIS = (iam_api.API, kms_api.API, service_quotas_api.API, sts_api.API)
 
 QUOTAS = (KMS_QUOTAS,)
 """The quotas of all services."""

@@ -1,2 +1,31 @@
-"""IAM: accounts, users and access keys, and the policies attached to them. Its API is served by later work; the
-server already finds every caller here."""
+"""IAM: users, groups, roles, policies, access keys and instance profiles. Importing it attaches its handlers."""
+
+from __future__ import annotations
+
+from casemate.services.iam import (
+    access_keys,
+    attachments,
+    boundaries,
+    groups,
+    inline,
+    instance_profiles,
+    policies,
+    policy_versions,
+    roles,
+    tags,
+    users,
+)
+
+__all__ = [
+    "access_keys",
+    "attachments",
+    "boundaries",
+    "groups",
+    "inline",
+    "instance_profiles",
+    "policies",
+    "policy_versions",
+    "roles",
+    "tags",
+    "users",
+]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from casemate.engine.envelope.errors import Tampered
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
@@ -15,6 +13,7 @@ from casemate.services.iam import entities, sessions
 from casemate.services.iam.identities import ACTIVE, unwrap_secret
 from casemate.services.iam.managed_policies import aws_managed
 from casemate.services.iam.store import DOMAIN, Entities
+from casemate.services.iam.trust import with_ids
 from casemate.services.iam.uses import Uses
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
@@ -191,24 +190,3 @@ def _root(account: str, access_key_id: str) -> Identity:
         "accessKeyId": access_key_id,
     }
     return Identity(principal, Attached(), principal_keys(principal), audit)
-
-
-def with_ids(trust: str, ids: Mapping[str, str]) -> str:
-    """A trust policy that names users and roles by their unique ids in place of their ARNs: one that is deleted and
-    made again under the same name is somebody else. Source: "IAM identifiers"."""
-    if not ids:
-        return trust
-
-    def named(value: Any) -> Any:
-        if isinstance(value, list):
-            return [named(each) for each in value]
-        return ids.get(value, value) if isinstance(value, str) else value
-
-    document = json.loads(trust)
-    statements = document["Statement"]
-    for statement in statements if isinstance(statements, list) else [statements]:
-        for element in ("Principal", "NotPrincipal"):
-            principal = statement.get(element)
-            if isinstance(principal, dict) and "AWS" in principal:
-                statement[element] = principal | {"AWS": named(principal["AWS"])}
-    return json.dumps(document)

@@ -16,9 +16,10 @@ from typing import Any, ClassVar, NamedTuple
 _ID_ALPHABET = string.ascii_uppercase + "234567"
 
 
-def unique_id(prefix: str) -> str:
-    """An IAM unique id: a prefix that tells the kind (AIDA a user, AKIA an access key) and 16 characters."""
-    return prefix + "".join(secrets.choice(_ID_ALPHABET) for _ in range(16))
+def unique_id(prefix: str, length: int = 17) -> str:
+    """An IAM unique id: a prefix that tells the kind (AIDA a user, AKIA an access key) and random characters, 17 for
+    entities and 16 for access keys."""
+    return prefix + "".join(secrets.choice(_ID_ALPHABET) for _ in range(length))
 
 
 class Link(NamedTuple):

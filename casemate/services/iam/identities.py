@@ -14,8 +14,8 @@ from casemate.services.iam.managed_policies import aws_managed
 from casemate.services.iam.store import DOMAIN, Entities
 from casemate.store.database import Tx
 
-ACTIVE = "Active"
-"""The status of an access key that may be used."""
+ACTIVE, INACTIVE = "Active", "Inactive"
+"""The statuses of access keys; only an active one may be used."""
 
 _SECRET_PURPOSE = "iam access key"  # noqa: S105 - a label, not a secret
 _SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
@@ -74,7 +74,7 @@ def create_user(
 
 def new_access_key() -> AccessKey:
     """A random access key, as IAM makes them: 20 and 40 characters."""
-    return AccessKey(unique_id("AKIA"), "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40)))
+    return AccessKey(unique_id("AKIA", 16), "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(40)))
 
 
 def create_access_key(tx: Tx, keyring: Keyring, account: str, user: str, now: float, key: AccessKey) -> bool:

@@ -6,6 +6,7 @@ used: whoever loads it gets Tampered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from casemate.engine.envelope.errors import Tampered
@@ -24,10 +25,10 @@ _SELECT = f"SELECT {_ROW} FROM iam_entities e WHERE e.account = ? "
 
 
 class Entities:
-    """The rows of all accounts, opened by the keyring's keys."""
+    """The rows of all accounts, opened by the keyring's keys: ``call.part(Entities)``."""
 
     def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
+        self.keyring = keyring
 
     def __repr__(self) -> str:
         return "<Entities>"
@@ -88,6 +89,18 @@ class Entities:
         assert row is not None
         return int(row[0])
 
+    def targets(self, tx: Tx, account: str, relations: Sequence[str]) -> set[str]:
+        """All that entities of the account refer to in one of these ways."""
+        rows = [
+            row
+            for relation in relations
+            for row in tx.all(
+                "SELECT DISTINCT target FROM iam_links WHERE account = ? AND relation = ?",
+                (account, relation),
+            )
+        ]
+        return {target for (target,) in rows}
+
     # --- changing
 
     def add(self, tx: Tx, entity: Entity) -> bool:
@@ -147,11 +160,11 @@ class Entities:
             *(entity.account, entity.KIND, entity.handle, entity.id, entity.name, entity.path),
             *(float(entity.created), entity.content()),
         )
-        return (*columns, self._keyring.account_key(entity.account, tx).wrap(b"", _PURPOSE, *_bound(columns)))
+        return (*columns, self.keyring.account_key(entity.account, tx).wrap(b"", _PURPOSE, *_bound(columns)))
 
     def _opened(self, tx: Tx, row: tuple[Any, ...]) -> Entity:
         account, kind, _, unique_id, name, path, created, content, seal = row
-        self._keyring.account_key(account, tx).unwrap(seal, _PURPOSE, *_bound(row))
+        self.keyring.account_key(account, tx).unwrap(seal, _PURPOSE, *_bound(row))
         return of_content(kind, content, account=account, id=unique_id, name=name, path=path, created=created)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from casemate.errors import AwsError
+from casemate.gate.markers import read_marker, write_marker
 from casemate.services.kms.refusals import constraint
 
 T = TypeVar("T")
@@ -27,24 +26,14 @@ class Page:
         if self.limit > most:
             raise constraint("limit", self.limit, f"Member must have value less than or equal to {most}")
         marker = request.get("Marker")
-        self.after = "" if marker is None else self._read(marker)
-
-    def _read(self, marker: str) -> str:
-        try:
-            operation, _, after = urlsafe_b64decode(marker.encode("ascii")).decode().partition("\n")
-        except (Base64Error, UnicodeError):
-            operation, after = "", ""
-        # U+0000 is in no name, and PostgreSQL takes none.
-        if operation != self._operation or not after or "\0" in after or self._marker(after) != marker:
+        after = "" if marker is None else read_marker(operation, marker)
+        if after is None:
             raise AwsError("InvalidMarkerException", "Invalid marker.")
-        return after
-
-    def _marker(self, after: str) -> str:
-        return urlsafe_b64encode(f"{self._operation}\n{after}".encode()).decode()
+        self.after = after
 
     def cut(self, entries: list[T], name: Callable[[T], str]) -> tuple[list[T], dict[str, Any]]:
         """The page's entries out of one more than its limit, if there are more; and the members that tell."""
         if len(entries) <= self.limit:
             return entries, {"Truncated": False}
         shown = entries[: self.limit]
-        return shown, {"Truncated": True, "NextMarker": self._marker(name(shown[-1]))}
+        return shown, {"Truncated": True, "NextMarker": write_marker(self._operation, name(shown[-1]))}
