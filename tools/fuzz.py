@@ -17,10 +17,15 @@ import importlib.util
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from casemate import wire
+from casemate.engine.attestation.certificates import check_root
+from casemate.engine.attestation.document import verify as verify_attestation
+from casemate.engine.attestation.errors import BadAttestation
+from casemate.engine.attestation.issuing import Authority
 from casemate.engine.envelope.errors import BadCiphertext
 from casemate.engine.envelope.message import BackingKey, open_message, read_header, seal_message
 from casemate.engine.policy import PolicyError, parse
@@ -42,6 +47,9 @@ _SEPARATOR = b"\x00\x01"
 _LIMITS = Limits()
 _KEY = BackingKey("0" * 64, bytes(range(32)))
 _ARN = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+_MADE = time.time()
+_ROOT = Authority.new(_MADE)
 
 Check = Callable[[bytes], object]
 
@@ -104,6 +112,19 @@ def _policy(data: bytes) -> None:
 def _ciphertext(data: bytes) -> None:
     read_header(data)
     open_message(_KEY, data, {})
+
+
+def _attestation(data: bytes) -> None:
+    with warnings.catch_warnings():
+        # cryptography warns of odd serial numbers, and goes on.
+        warnings.simplefilter("ignore")
+        verify_attestation(data, frozenset([_ROOT.der]), _MADE)
+
+
+def _certificate(data: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_root(data)
 
 
 def _key_name(data: bytes) -> None:
@@ -185,6 +206,14 @@ TARGETS: dict[str, Target] = {
     "ciphertext": Target(
         _ciphertext, (BadCiphertext,), (seal_message(_KEY, _ARN, b"x", {}), seal_message(_KEY, _ARN, b"", {}))
     ),
+    "attestation": Target(
+        _attestation,
+        (BadAttestation,),
+        tuple(
+            _ROOT.document(key, {0: bytes(48)}, _MADE, tpm=tpm) for key, tpm in ((None, False), (b"k", True))
+        ),
+    ),
+    "certificate": Target(_certificate, (BadAttestation,), (_ROOT.der,)),
     "key-name": Target(
         _key_name, (AwsError,), (_ARN.encode(), b"alias/a", b"mrk-" + b"0" * 32, _ARN.encode()[-36:])
     ),

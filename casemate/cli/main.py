@@ -34,6 +34,7 @@ operating
 testing against a server started with serve --dev
   clock            show or move the server's clock
   reset            put the server back to how it was at its start
+  attest           make attestation documents as a Nitro enclave gets them
 
   version          print the version
 """
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         examples: str = "",
         *,
         group: argparse._SubParsersAction[argparse.ArgumentParser] = commands,
+        parents: Sequence[argparse.ArgumentParser] = (places,),
     ) -> argparse.ArgumentParser:
         added = group.add_parser(
             name,
@@ -81,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
             description=summary[0].upper() + summary[1:] + ".",
             epilog=f"examples:\n{examples}" if examples else None,
             formatter_class=_Help,
-            parents=[places],
+            parents=list(parents),
         )
         added.set_defaults(run=run)
         return added
@@ -262,6 +264,36 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--set", metavar="ISO", help="to a moment, as 2030-01-01T00:00:00Z")
     how.add_argument("--reset", action="store_true", help="back to the machine's time")
     command("reset", "dev:reset", "put a server started with --dev back to how it was at its start")
+
+    attest = command(
+        "attest",
+        "attest:attest",
+        "make an attestation document as a Nitro enclave gets it, by an authority of your own",
+        "  casemate attest --authority authority           only make authority/root.pem, for attestation_roots\n"
+        "  casemate attest enclave.pub --authority authority --pcr 0=$(printf '0%.0s' {1..96}) --output document",
+        parents=[],
+    )
+    attest.add_argument(
+        "public_key", metavar="PUBLIC_KEY", nargs="?", help="the enclave's RSA key, PEM or DER"
+    )
+    attest.add_argument(
+        "--authority",
+        metavar="DIR",
+        required=True,
+        help="where the authority is (root.pem, root.key); made where there is none",
+    )
+    attest.add_argument(
+        "--pcr",
+        metavar="N=HEX",
+        action="append",
+        default=[],
+        help="a platform configuration register, of 32, 48 or 64 bytes; may be repeated (default: 0 is all zeros)",
+    )
+    attest.add_argument(
+        "--tpm", action="store_true", help="of an instance with a NitroTPM, not of an enclave"
+    )
+    attest.add_argument("--module-id", metavar="ID", help="the enclave's id")
+    attest.add_argument("--output", metavar="FILE", help="where to write it (default: standard output)")
 
     version = commands.add_parser("version", help="print the version", description="Print the version.")
     version.set_defaults(run="version:version")

@@ -72,7 +72,7 @@ def records(
     tls = exchange.tls
     body = (
         b'{"eventVersion":"1.11","userIdentity":%b,"eventTime":%b,%b%b,"requestParameters":%b,'
-        b'"responseElements":%b,"requestID":"%b",%b%b%b'
+        b'"responseElements":%b,%b"requestID":"%b",%b%b%b'
     ) % (
         identity,
         _second[1],
@@ -80,6 +80,7 @@ def records(
         b"" if error is None else _error(error),
         b"null" if parameters is None else dumps(parameters, str),
         b"null" if response is None else dumps(response, str),
+        b'"additionalEventData":%b,' % call.additional if call.additional else b"",
         call.request_id.encode(),
         middle[1],
         b',"resources":[%b]' % shown if shown else b"",

@@ -66,6 +66,8 @@ class Call:
     """True inside a write's transaction."""
     resources: Sequence[Resource] = ()
     """What the call was authorised on, for the audit."""
+    additional: bytes = b""
+    """What the audit shows of the call besides, as a JSON object: CloudTrail's additionalEventData."""
     records: Sequence[bytes] = ()
     """Audit records of the calls that this call asked of other services."""
     reply: Reply

@@ -38,6 +38,7 @@ from casemate.services.iam.uses import EVERY, Uses
 from casemate.services.kms import keys as kms_keys
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
+from casemate.services.kms.recipients import TrustedRoots
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
 from casemate.store import jobs
@@ -161,6 +162,7 @@ def open_worker(
     parts: dict[type, Any] = {
         Entities: Entities(opened.keyring),
         Keys: opened.keys,
+        TrustedRoots: TrustedRoots(frozenset(config.attestation_roots)),
         SessionTokens: tokens,
         Uses: uses,
         Values: values,

@@ -19,7 +19,8 @@ class Config:
     where unsigned requests act; account: the id of the first account ('' for a random one); quotas: requests a
     second by quota ("kms:CreateKey", or "*" for all others), without which there is no limit; "aws": what Service
     Quotas says, beginning with AWS's defaults; quota_approval: up to so many times AWS's default an increase is
-    approved at once (0: none is, None: each is); cors_origins: what a browser's page may call from.
+    approved at once (0: none is, None: each is); cors_origins: what a browser's page may call from;
+    attestation_roots: the certificates (DER) that enclaves' attestation documents may chain to.
     """
 
     data: Path
@@ -42,6 +43,7 @@ class Config:
     cors_origins: tuple[str, ...] = ("*",)
     quotas: Mapping[str, float] | Literal["aws"] = field(default_factory=dict)
     quota_approval: float | None = 10.0
+    attestation_roots: tuple[bytes, ...] = ()
     max_connections: int = 4096
     drain_seconds: float = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -139,6 +139,20 @@ def _origins(value: Any, origin: Origin) -> tuple[str, ...]:
     return names
 
 
+def _attestation_roots(value: Any, origin: Origin) -> tuple[bytes, ...]:
+    # Here, because few servers have clients with enclaves.
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from casemate.engine.attestation.certificates import check_root
+
+    roots = []
+    for certificate in x509.load_pem_x509_certificates(_readable_file(value, origin).read_bytes()):
+        roots.append(certificate.public_bytes(Encoding.DER))
+        check_root(roots[-1])
+    return tuple(roots)
+
+
 def _quotas(value: Any, origin: Origin) -> dict[str, float] | str:
     if value == "aws":
         return "aws"
@@ -236,6 +250,10 @@ SETTINGS: Mapping[str, Setting] = {
     "tls_key": Setting(_readable_file, "a PEM file that can be read"),
     "tls_names": Setting(_names, "a list of host names and IP addresses"),
     "cors_origins": Setting(_origins, 'a list of origins, as https://example.com, or "*"'),
+    "attestation_roots": Setting(
+        _attestation_roots,
+        "a PEM file of self-signed CA certificates with keys on the curve P-384, signed with SHA-384",
+    ),
     "quotas": Setting(
         _quotas,
         '"off", "aws", or requests a second, above 0, by "service:Operation", or "*" for each other operation',

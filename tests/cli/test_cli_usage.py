@@ -22,6 +22,7 @@ COMMANDS = [
     "restore",
     "clock",
     "reset",
+    "attest",
     "version",
 ]
 

@@ -62,6 +62,20 @@ def test_envelope_encryption(server_env: dict[str, str], tmp_path: Path) -> None
         assert told in done.stderr
 
 
+def test_what_runs_in_an_enclave(tmp_path: Path) -> None:
+    authority = tmp_path / "authority"
+    env = {
+        "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+        "CASEMATE_ATTESTATION_ROOTS": str(authority / "root.pem"),
+    }
+    made = run("casemate", "attest", "--authority", authority, env={"HOME": str(tmp_path)})
+    assert made.returncode == 0, made.stderr
+    done = run(WITH_CASEMATE, sys.executable, EXAMPLES / "enclave.py", "alias/app", authority, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "decrypted in the enclave alone: a secret\n"
+
+
 def test_a_command_runs_with_a_server_beside_it(tmp_path: Path) -> None:
     script = (
         "aws kms describe-key --key-id alias/app --query KeyMetadata.KeyId --output text && "

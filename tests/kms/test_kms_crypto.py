@@ -248,9 +248,3 @@ def test_grant_tokens_are_of_no_grant(kms: Kms, key: str) -> None:
     for call in calls:
         with refused("InvalidGrantTokenException"):
             call()
-
-
-def test_attested_recipients_are_not_served(kms: Kms, key: str) -> None:
-    recipient = {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256", "AttestationDocument": b"document"}
-    with refused("NotImplemented", "Recipient is not served by Casemate.", 501):
-        kms.of().generate_data_key(KeyId=key, KeySpec="AES_256", Recipient=recipient)

@@ -14,6 +14,7 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.kms.key import SYMMETRIC_DEFAULT, Key
 from casemate.services.kms.quotas import cryptographic
+from casemate.services.kms.recipients import attested_recipient
 from casemate.services.kms.refusals import invalid, invalid_ciphertext, not_served
 from casemate.services.kms.targets import (
     AccountWide,
@@ -50,8 +51,6 @@ def _check(req: Mapping[str, Any]) -> None:
     """What these operations have in common, and rarely use."""
     if req.get("GrantTokens"):
         raise AwsError("InvalidGrantTokenException", "Invalid grant token.")
-    if "Recipient" in req:
-        raise not_served("Recipient")
 
 
 def _end_dry_run(req: Mapping[str, Any]) -> None:
@@ -95,18 +94,23 @@ def decrypt(call: Call, req: kms.DecryptRequest, sealed: Sealed) -> kms.DecryptR
     key.must_be_usable("Decrypt")
     key.must_take(req.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT))
     _check(req)
+    recipient = attested_recipient(call, req) if "Recipient" in req else None
     context = _context(req.get("EncryptionContext"))
     if not sealed.material:
         _end_dry_run(req)
     plaintext = _open(sealed, context)
     if "DryRun" in req:
         _end_dry_run(req)
-    return {
+    answer: kms.DecryptResponse = {
         "KeyId": key.arn,
-        "Plaintext": plaintext,
         "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
         "KeyMaterialId": sealed.material,
     }
+    if recipient is None:
+        answer["Plaintext"] = plaintext
+    else:
+        answer["CiphertextForRecipient"] = recipient.seal(plaintext)
+    return answer
 
 
 @kms.ReEncrypt.reads(
@@ -159,13 +163,18 @@ def _data_key(req: Mapping[str, Any], key: Key, operation: str) -> tuple[bytes, 
 @kms.GenerateDataKey.reads(named_key, quota=cryptographic)
 def generate_data_key(call: Call, req: kms.GenerateDataKeyRequest, key: Key) -> kms.GenerateDataKeyResponse:
     """Random bytes for the caller to encrypt with, in the clear and sealed."""
+    recipient = attested_recipient(call, req) if "Recipient" in req else None
     data_key, blob = _data_key(req, key, "GenerateDataKey")
-    return {
+    answer: kms.GenerateDataKeyResponse = {
         "CiphertextBlob": blob,
-        "Plaintext": data_key,
         "KeyId": key.arn,
         "KeyMaterialId": key.current.id,
     }
+    if recipient is None:
+        answer["Plaintext"] = data_key
+    else:
+        answer["CiphertextForRecipient"] = recipient.seal(data_key)
+    return answer
 
 
 @kms.GenerateDataKeyWithoutPlaintext.reads(named_key, quota=cryptographic)
@@ -184,9 +193,9 @@ def generate_random(
     """1 to 1 024 random bytes from the operating system."""
     if "CustomKeyStoreId" in req:
         raise not_served("CustomKeyStoreId")
-    if "Recipient" in req:
-        raise not_served("Recipient")
+    recipient = attested_recipient(call, req) if "Recipient" in req else None
     count = req.get("NumberOfBytes")
     if count is None:
         raise invalid("NumberOfBytes is required.")
-    return {"Plaintext": os.urandom(count)}
+    random = os.urandom(count)
+    return {"Plaintext": random} if recipient is None else {"CiphertextForRecipient": recipient.seal(random)}

@@ -12,6 +12,7 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.conditions import iso_time
 from casemate.gate.resource import Resource, Value
+from casemate.services.kms import recipients
 from casemate.services.kms.naming import key_arn, parse_key_name
 from casemate.services.kms.rows import KeyRow, MaterialRow
 
@@ -229,6 +230,8 @@ def of_request(key: str, call: Call, request: Mapping[str, Any]) -> Value:
         for tag in request.get("Tags", ()):
             if tag["TagKey"].lower() == name:
                 return str(tag["TagValue"])
+    if key.startswith(recipients.CONDITIONS):
+        return recipients.condition(key, call, request)
     return None
 
 
