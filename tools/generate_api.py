@@ -33,7 +33,7 @@ from botocore.model import (
     StructureShape,
 )
 
-SERVED = ("kms", "sts", "iam", "service-quotas", "ce")
+SERVED = ("kms", "sts", "iam", "service-quotas", "ce", "organizations")
 """botocore's names of the services that Casemate serves."""
 
 TARGET = Path(__file__).resolve().parent.parent / "casemate" / "api"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from casemate.engine.policy import Decision, Question, prepare
@@ -53,15 +54,21 @@ def decide(call: Call, action: str, resource: Resource, request: Mapping[str, An
     if entry is not None and entry[0] is resource.policy and entry[1] == resource.account:
         residual = entry[2]
     else:
+        standing_of = call.gate.organizations.standing
+        scps = standing_of(identity.account, call.transaction).scps
+        owner = standing_of(resource.account, call.transaction)
+        if owner.closed:
+            # As if there were no such resource.
+            return Decision(False, False, "resource-based policy")
         residual = prepare(
             Question(
                 principal=identity.principal,
-                attached=identity.attached,
+                attached=replace(identity.attached, scps=scps) if scps else identity.attached,
                 action=action,
                 resource=resource.arn,
                 resource_account=resource.account,
                 resource_policy=resource.policy,
-                rcps=call.gate.directory.resource_controls(resource.account, call.transaction),
+                rcps=owner.rcps,
                 guarded=resource.guarded,
                 known=identity.known,
             )

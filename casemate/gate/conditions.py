@@ -47,6 +47,18 @@ _OF_CALL: dict[str, Callable[[Call], Value]] = {
 }
 
 
+def _organization(call: Call, account: str, key: str) -> Value:
+    """aws:PrincipalOrgID and aws:PrincipalOrgPaths, or the same of a resource; None outside of an organisation."""
+    standing = call.gate.organizations.standing(account, call.transaction)
+    if not standing.organization:
+        return None
+    return [standing.path] if key.endswith("paths") else standing.organization
+
+
+_OF_ORGANIZATION = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
+_OF_RESOURCES_ORGANIZATION = frozenset({"aws:resourceorgid", "aws:resourceorgpaths"})
+
+
 def lookup_for(call: Call, resource: Resource, request: Mapping[str, Any]) -> Lookup:
     """The context of one permission: the caller's keys, the request's, the resource's."""
     known = call.identity.known
@@ -60,6 +72,10 @@ def lookup_for(call: Call, resource: Resource, request: Mapping[str, Any]) -> Lo
             return of_call(call)
         if key == "aws:resourceaccount":
             return resource.account
+        if key in _OF_ORGANIZATION:
+            return _organization(call, call.identity.account, key)
+        if key in _OF_RESOURCES_ORGANIZATION:
+            return _organization(call, resource.account, key)
         if key.startswith("aws:resourcetag/"):
             # Tag keys in a condition's name are compared without regard to case.
             wanted = key[16:]

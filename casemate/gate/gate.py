@@ -39,6 +39,7 @@ from casemate.gate.cors import Cors
 from casemate.gate.http import Exchange
 from casemate.gate.identity import Directory
 from casemate.gate.operation import Api, Mode, Operation, Served
+from casemate.gate.organization import Organizations
 from casemate.gate.quotas import AppliedQuotas, DefaultQuotas
 from casemate.gate.random_ids import new_uuid
 from casemate.gate.resource import Resource
@@ -107,6 +108,7 @@ class Gate:
         apis: Sequence[Api],
         *,
         directory: Directory,
+        organizations: Organizations,
         store: Store,
         journal: Journal,
         clock: Clock,
@@ -123,6 +125,7 @@ class Gate:
     ) -> None:
         self.clock = clock
         self.directory = directory
+        self.organizations = organizations
         self.parts = parts
         self.quotas = quotas or DefaultQuotas()
         self.store = store

@@ -13,6 +13,9 @@ from casemate.engine.policy import Attached, Policy, Principal, Residual, Value,
 from casemate.engine.session_token import Session
 from casemate.store.database import Tx
 
+DOMAIN = "iam"
+"""The generation domain of everything that decides who a caller is and what they may do."""
+
 MAX_RESIDUALS = 20_000
 
 
@@ -85,8 +88,8 @@ class RoleEntry(NamedTuple):
     """A role as it is assumed. Made anew when anything of it changes, so that the same object means the same role.
 
     path: "/" or "/team/"; trust: its trust policy (kind "trust"), which is the role's resource policy and must allow;
-    longest: seconds that a session may last at most; tags: value by key; attached: its permission policies,
-    boundary and SCPs.
+    longest: seconds that a session may last at most; tags: value by key; attached: its permission policies and
+    boundary.
     """
 
     account: str
@@ -181,10 +184,6 @@ class Directory(Protocol):
     def used(self, user: str, account: str, now: float, service: str, region: str) -> None:
         """An access key or a role's session (``Credential.user``) has signed a request. Costs no more than
         remembering it."""
-        ...
-
-    def resource_controls(self, account: str, tx: Tx | None) -> tuple[tuple[Policy, ...], ...]:
-        """The resource control policies over the resources of an account, level by level."""
         ...
 
 

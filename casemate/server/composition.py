@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
+from casemate.api import organizations as organizations_api
 from casemate.api import service_quotas as service_quotas_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
@@ -29,8 +30,9 @@ from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
-from casemate.services import iam, kms, servicequotas, sts
+from casemate.services import iam, kms, organizations, servicequotas, sts
 from casemate.services.iam import store as iam_store
+from casemate.services.iam.accounts import IamAccounts
 from casemate.services.iam.directory import IamDirectory
 from casemate.services.iam.store import Entities
 from casemate.services.iam.upgrade import move_users
@@ -39,6 +41,8 @@ from casemate.services.kms import keys as kms_keys
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
+from casemate.services.organizations import state as organizations_state
+from casemate.services.organizations.state import Organizations
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
 from casemate.store import jobs
@@ -53,16 +57,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (iam, kms, servicequotas, sts)
+SERVICES = (iam, kms, organizations, servicequotas, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
     discover("casemate.services.iam"),
     discover("casemate.services.kms"),
+    discover("casemate.services.organizations"),
     discover("casemate.services.servicequotas"),
 )
 
-APIS = (iam_api.API, kms_api.API, service_quotas_api.API, sts_api.API)
+APIS = (iam_api.API, kms_api.API, organizations_api.API, service_quotas_api.API, sts_api.API)
 
 QUOTAS = (KMS_QUOTAS,)
 """The quotas of all services."""
@@ -70,6 +75,7 @@ QUOTAS = (KMS_QUOTAS,)
 DOMAINS = (
     iam_store.DOMAIN,
     jobs.DOMAIN,
+    organizations_state.DOMAIN,
     kms_keys.ALIASES,
     quota_values.DOMAIN,
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
@@ -156,12 +162,14 @@ def open_worker(
         config.journal, JournalCipher(opened.root), durable, worker=f"{number:02d}-{os.getpid()}"
     )
     uses = Uses()
+    organizations_of = Organizations(opened.store, opened.keyring, IamAccounts(opened.keyring))
     tokens = SessionTokens(opened.root)
-    directory = IamDirectory(opened.store, opened.keyring, uses, tokens)
+    directory = IamDirectory(opened.store, opened.keyring, uses, tokens, organizations_of)
     values = Values(opened.store, QUOTAS, config.quota_approval)
     parts: dict[type, Any] = {
         Entities: Entities(opened.keyring),
         Keys: opened.keys,
+        Organizations: organizations_of,
         TrustedRoots: TrustedRoots(frozenset(config.attestation_roots)),
         SessionTokens: tokens,
         Uses: uses,
@@ -173,6 +181,7 @@ def open_worker(
     gate = Gate(
         APIS,
         directory=directory,
+        organizations=organizations_of,
         store=opened.store,
         journal=journal,
         clock=opened.clock,
@@ -231,4 +240,4 @@ def _with_control(
 
 def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
     """The background jobs of all services, by kind."""
-    return {**kms.jobs(gate)}
+    return {**kms.jobs(gate), **organizations.jobs(gate)}

@@ -16,7 +16,6 @@ from casemate.wire.models import Operation, Service
 _INVALID: Mapping[str, str] = {
     "logs": "InvalidParameterException",
     "codebuild": "InvalidInputException",
-    "organizations": "InvalidInputException",
     "fms": "InvalidInputException",
     "shield": "InvalidParameterException",
     "guardduty": "BadRequestException",
@@ -125,6 +124,26 @@ def _s3(operation: Operation, found: list[Violation]) -> AwsError:
     return AwsError(code, text, 400, **fields)
 
 
+# Organizations tells which rule is broken (InvalidInputException's Reason).
+_ORGANIZATIONS_REASONS: Mapping[str, str] = {
+    "null": "INPUT_REQUIRED",
+    "pattern": "INVALID_PATTERN",
+    "enum": "INVALID_ENUM",
+    "element": "INVALID_LIST_MEMBER",
+}
+
+
+def _organizations(found: list[Violation]) -> AwsError:
+    first = found[0]
+    reason = _ORGANIZATIONS_REASONS.get(first.rule)
+    if reason is None:
+        end = "MAX" if "less than or equal" in first.text else "MIN"
+        reason = f"{end}_{'VALUE' if first.rule == 'range' else 'LENGTH'}_EXCEEDED"
+    elif first.rule == "enum" and "SERVICE_CONTROL_POLICY" in first.text:
+        reason = "INVALID_ENUM_POLICY_TYPE"
+    return AwsError("InvalidInputException", message(found), Reason=reason)
+
+
 def invalid(operation: Operation, protocol: str, found: list[Violation]) -> AwsError:
     """The error for broken constraints."""
     service = operation.service.name
@@ -134,5 +153,7 @@ def invalid(operation: Operation, protocol: str, found: list[Violation]) -> AwsE
         return _sqs(found)
     if service == "s3":
         return _s3(operation, found)
+    if service == "organizations":
+        return _organizations(found)
     code = _INVALID.get(service) or _FAMILY_INVALID.get(protocol, "ValidationException")
     return AwsError(code, message(found))

@@ -33,6 +33,7 @@ from casemate.gate.http import Exchange, Tls
 from casemate.gate.identity import Credential, Identity, RoleEntry, SessionCredential
 from casemate.gate.keyring import Keyring
 from casemate.gate.operation import Api, Operation
+from casemate.gate.organization import NoOrganizations
 from casemate.gate.resource import Resource
 from casemate.gate.throttle import Throttle
 from casemate.server.journal_cipher import JournalCipher
@@ -153,9 +154,6 @@ class ToyDirectory:
 
     def used(self, user: str, account: str, now: float, service: str, region: str) -> None:
         self.uses.append((user, account, service, region))
-
-    def resource_controls(self, account: str, tx: Tx | None) -> tuple[tuple[Policy, ...], ...]:
-        return ()
 
 
 # --- HTTP
@@ -613,6 +611,7 @@ class Rig:
         self.gate = Gate(
             self.toys.apis,
             directory=self.directory,
+            organizations=NoOrganizations(),
             store=used,
             journal=self.journal,
             clock=SystemClock(),

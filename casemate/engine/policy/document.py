@@ -13,6 +13,7 @@ from casemate.engine.policy.conditions import BadOperator, BadValue, Condition, 
 from casemate.engine.policy.errors import DIALECTS, Kind, PolicyError, refusal
 from casemate.engine.policy.model import Policy, Statement, action_element, resource_element
 from casemate.engine.policy.principals import Name, PrincipalElement, canonical_name
+from casemate.engine.policy.rcp_services import rcps_may_name
 
 # A compiled policy takes about 15 times its text.
 _CACHED_DOCUMENTS: Final = 512
@@ -217,8 +218,8 @@ def _check_action(action: str, kind: Kind) -> None:
 
 
 def _check_rcp(statement: Mapping[str, Any]) -> None:
-    """Customers' RCPs deny, to everybody, with an Action; Allow is RCPFullAWSAccess's own (AWS: "RCP
-    syntax")."""
+    """Customers' RCPs deny, to everybody, with Actions that each name a service that supports RCPs; Allow is
+    RCPFullAWSAccess's own (AWS: "RCP syntax")."""
     if statement.get("Principal") != "*" or "NotAction" in statement:
         raise refusal("organizations", "rcp")
     full_access = (
@@ -228,7 +229,7 @@ def _check_rcp(statement: Mapping[str, Any]) -> None:
     )
     if statement["Effect"] == "Allow" and not full_access:
         raise refusal("organizations", "rcp")
-    if statement["Effect"] == "Deny" and "*" in _actions(statement):
+    if statement["Effect"] == "Deny" and not all(map(rcps_may_name, _actions(statement))):
         raise refusal("organizations", "rcp")
 
 

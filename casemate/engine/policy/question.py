@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from casemate.engine.policy import decision as words
 from casemate.engine.policy.model import Policy
 from casemate.engine.policy.principals import Principal
+from casemate.engine.policy.rcp_services import rcps_apply_to
 from casemate.engine.policy.variables import Value
 
 
@@ -67,9 +68,11 @@ class Question:
 
     @property
     def limiting_rcps(self) -> tuple[tuple[Policy, ...], ...]:
-        """RCPs bind whoever asks for the resource, save service-linked roles (AWS: "Resource control policies
-        (RCPs)")."""
-        return () if self.principal.is_service_linked else self.rcps
+        """RCPs bind whoever asks for the resource, save service-linked roles, in the services that support them
+        (AWS: "Resource control policies (RCPs)")."""
+        if not self.rcps or self.principal.is_service_linked or not rcps_apply_to(self.action):
+            return ()
+        return self.rcps
 
     @property
     def identity_policies(self) -> tuple[Policy, ...]:

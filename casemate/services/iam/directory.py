@@ -9,6 +9,7 @@ from casemate.engine.policy import Attached, Policy, Principal, parse, principal
 from casemate.engine.session_token import BadToken, SessionTokens
 from casemate.gate.identity import Credential, Identity, RoleEntry, SessionCredential, tag_keys
 from casemate.gate.keyring import Keyring
+from casemate.gate.organization import NoOrganizations, Organizations
 from casemate.services.iam import entities, sessions
 from casemate.services.iam.identities import ACTIVE, unwrap_secret
 from casemate.services.iam.managed_policies import aws_managed
@@ -24,7 +25,7 @@ MOST_SESSIONS = 20_000
 
 class IamDirectory:
     """The gate's ``Directory``, by the tables of IAM. uses: where it remembers who called last; tokens: opens session
-    tokens; without it there are no sessions."""
+    tokens; without it there are no sessions; organizations: tells which accounts are closed."""
 
     def __init__(
         self,
@@ -32,8 +33,10 @@ class IamDirectory:
         keyring: Keyring,
         uses: Uses | None = None,
         tokens: SessionTokens | None = None,
+        organizations: Organizations | None = None,
     ) -> None:
         self._keyring = keyring
+        self._organizations = organizations or NoOrganizations()
         self._entities = Entities(keyring)
         self._credentials: Cache[str, Credential | None] = Cache(store, DOMAIN, self._load)
         self._roles: Cache[tuple[str, str], RoleEntry | None] = Cache(store, DOMAIN, self._load_role)
@@ -63,10 +66,6 @@ class IamDirectory:
         """A managed policy, AWS's or the account's own; None when there is none. Raises Miss as above."""
         return self._policies.get((account, arn), tx)
 
-    def resource_controls(self, account: str, tx: Tx | None) -> tuple[tuple[Policy, ...], ...]:  # noqa: ARG002
-        """None: there are no organisations yet."""
-        return ()
-
     # --- loading
 
     def _load(self, tx: Tx, access_key_id: str) -> Credential | None:
@@ -84,7 +83,8 @@ class IamDirectory:
             identity = self._user(tx, found, access_key_id)
         else:
             identity = _root(account, access_key_id)
-        return Credential(access_key_id, secret, status == ACTIVE, identity)
+        closed = self._organizations.standing(account, tx).closed
+        return Credential(access_key_id, secret, status == ACTIVE and not closed, identity)
 
     def _load_session(self, tx: Tx, token: str) -> SessionCredential | None:
         if self._tokens is None:
@@ -92,6 +92,8 @@ class IamDirectory:
         try:
             session = self._tokens.open(token)
         except BadToken:
+            return None
+        if self._organizations.standing(session.account, tx).closed:
             return None
         policies: list[Policy] = []
         if session.policy is not None:
@@ -140,7 +142,7 @@ class IamDirectory:
 
     def _load_role(self, tx: Tx, key: tuple[str, str]) -> RoleEntry | None:
         role = self._entities.find(tx, entities.Role, *key)
-        if role is None:
+        if role is None or self._organizations.standing(role.account, tx).closed:
             return None
         return RoleEntry(
             role.account,

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from casemate.engine.envelope.errors import Tampered
+from casemate.gate.identity import DOMAIN
 from casemate.gate.keyring import Keyring
 from casemate.services.iam.entities import Entity, Link, ManagedPolicy, of_content
 from casemate.store.database import Tx
 
-DOMAIN = "iam"
-"""The generation domain of everything that decides who a caller is and what is attached to them."""
+__all__ = ["DOMAIN", "Entities"]
 
 E = TypeVar("E", bound=Entity)
 

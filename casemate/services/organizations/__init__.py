@@ -1,0 +1,56 @@
+"""Organizations: accounts in a tree of units, and the policies that bind them. Importing it attaches its handlers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from casemate.services.organizations import (
+    accounts,
+    attachments,
+    creation,
+    delegation,
+    handshakes,
+    organizing,
+    policies,
+    tags,
+    trusted,
+    units,
+)
+from casemate.services.organizations.state import Organizations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from casemate.gate.gate import Gate
+    from casemate.services.organizations.model import Organization
+    from casemate.store.jobs import Job
+
+__all__ = [
+    "accounts",
+    "attachments",
+    "creation",
+    "delegation",
+    "handshakes",
+    "jobs",
+    "organizing",
+    "policies",
+    "tags",
+    "trusted",
+    "units",
+]
+
+
+def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
+    """The handlers of Organizations' background jobs, by kind."""
+
+    def record(organization: Organization, account: str) -> None:
+        gate.record_event(
+            "organizations.amazonaws.com",
+            "AccountDepartedOrganization",
+            organization.management,
+            "us-east-1",
+            creation.account_resource(organization, account),
+            {"departedMethod": "Cleaned", "organizationId": organization.id, "accountId": account},
+        )
+
+    return {creation.EXPIRE: creation.expirer(gate.store, gate.parts[Organizations], record)}
