@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,20 @@ def seed() -> dict[str, Any]:
     return {"accounts": list(accounts.values())}
 
 
+_numbers = count(1)
+
+
+def trust(principal: Any, *actions: str, **more: Any) -> dict[str, Any]:
+    """A trust policy of one statement."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": principal if isinstance(principal, dict) else {"AWS": principal},
+        "Action": list(actions or ("sts:AssumeRole",)),
+        **more,
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
 class Sts:
     """A running server's STS, as its users see it."""
 
@@ -79,6 +94,27 @@ class Sts:
             key = ROOT_KEY if user == "root" else access_key(user)
             client = self._clients[user, service] = self.server.client(service, key)
         return client
+
+    def role(
+        self,
+        trusts: Mapping[str, Any],
+        may: Mapping[str, Any] | None = None,
+        user: str = "admin",
+        **more: Any,
+    ) -> str:
+        """The ARN of a new role. may: its permissions; user: who makes it, in whose account it is."""
+        iam = self.of(user, "iam")
+        name = f"role-{next(_numbers)}"
+        arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trusts), **more)[
+            "Role"
+        ]["Arn"]
+        if may is not None:
+            iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(may))
+        return arn
+
+    def assume(self, arn: str, user: str = "admin", **more: Any) -> Any:
+        """AssumeRole's answer."""
+        return self.of(user).assume_role(RoleArn=arn, **{"RoleSessionName": "test", **more})
 
     def by(self, credentials: Mapping[str, Any], service: str = "sts", region: str = REGION) -> Any:
         """A client by temporary credentials, as STS's answers hold them. It checks no parameters."""

@@ -120,8 +120,6 @@ def assumed_role_user(session: Session) -> sts.AssumedRoleUser:
 
 def _source_identity(given: str, before: Session | None) -> str:
     """Who it was at first: once told, it stays for the whole chain."""
-    if given.lower().startswith("aws:"):
-        raise invalid("A source identity that begins with aws: is reserved for system use.")
     known = "" if before is None else before.source_identity
     if known and given and given != known:
         raise denied("The source identity of the calling session cannot be changed.")
