@@ -28,6 +28,7 @@ operating
   seal status      which seal protects the keys
   seal rotate      protect the keys by another seal
   quota            show and change quotas, answer requests for more
+  cost             what the same use would cost on AWS
   backup           write a sealed copy of everything, while the server runs
   restore          make a data directory from such a copy
 
@@ -250,6 +251,31 @@ def _parser() -> argparse.ArgumentParser:
     ):
         added = command(name, f"quota:{name}", summary, group=of_quota)
         added.add_argument("id", metavar="ID", help="the request's id, or as much of it as is enough")
+
+    cost = command(
+        "cost",
+        "cost:cost",
+        "what the same use would cost on AWS in a month",
+        "  casemate cost\n"
+        "  casemate cost --month 2026-10 --by key --plot\n"
+        "  casemate cost --by operation --plot costs.svg --format json",
+    )
+    cost.add_argument("--month", metavar="YYYY-MM", help="default: the present one")
+    cost.add_argument(
+        "--by",
+        choices=("usage", "key", "operation", "account", "region", "day"),
+        default="usage",
+        help="what a row is (default: usage, the kind of what is charged)",
+    )
+    cost.add_argument("--account", metavar="ID", help="this account's alone")
+    cost.add_argument(
+        "--plot",
+        metavar="FILE.svg",
+        nargs="?",
+        const="-",
+        help="draw it, by day into a file, or as bars on the terminal",
+    )
+    cost.add_argument("--format", choices=("table", "json"), default="table", help="default: table")
 
     clock = command(
         "clock",

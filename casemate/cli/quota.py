@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from casemate.cli.problems import CommandError
-from casemate.cli.settings import initialised
+from casemate.cli.settings import as_running, initialised
 
 if TYPE_CHECKING:
     from casemate.server.composition import Opened
@@ -25,7 +25,7 @@ def _opened(options: argparse.Namespace) -> Iterator[tuple[Opened, Values]]:
     from casemate.services.servicequotas.values import Values
     from casemate.store.errors import StoreError
 
-    config = initialised(options)
+    config = as_running(initialised(options))
     try:
         opened = open_data(config)
     except (EnvelopeError, StoreError) as error:

@@ -40,3 +40,13 @@ def initialised(options: argparse.Namespace) -> Config:
             "Start the server once (casemate serve), or name its directory by --data DIR.",
         )
     return config
+
+
+def as_running(config: Config) -> Config:
+    """The settings with the clock of the server that runs on the data directory: one of --dev can be moved."""
+    from dataclasses import replace
+
+    from casemate.server.server_file import running
+
+    server = running(config.data)
+    return config if server is None else replace(config, dev=server.dev)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from casemate.api import ce as ce_api
 from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
 from casemate.api import organizations as organizations_api
@@ -30,7 +31,10 @@ from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
-from casemate.services import iam, kms, organizations, servicequotas, sts
+from casemate.services import ce, iam, kms, organizations, servicequotas, sts
+from casemate.services.ce import meter as ce_meter
+from casemate.services.ce.billing import BILLED as CE_BILLED
+from casemate.services.ce.meter import Meter
 from casemate.services.iam import store as iam_store
 from casemate.services.iam.accounts import IamAccounts
 from casemate.services.iam.directory import IamDirectory
@@ -38,6 +42,7 @@ from casemate.services.iam.store import Entities
 from casemate.services.iam.upgrade import move_users
 from casemate.services.iam.uses import EVERY, Uses
 from casemate.services.kms import keys as kms_keys
+from casemate.services.kms.billing import BILLED as KMS_BILLED
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
@@ -46,9 +51,10 @@ from casemate.services.organizations.state import Organizations
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
 from casemate.store import jobs
-from casemate.store.database import Store, StoreError, open_store
+from casemate.store.database import Store, StoreError, Tx, open_store
 from casemate.store.jobs import Jobs
 from casemate.store.journal import Journal
+from casemate.store.journal_format import JournalTampered
 from casemate.store.migrate import discover
 
 if TYPE_CHECKING:
@@ -57,20 +63,24 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (iam, kms, organizations, servicequotas, sts)
+SERVICES = (ce, iam, kms, organizations, servicequotas, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
+    discover("casemate.services.ce"),
     discover("casemate.services.iam"),
     discover("casemate.services.kms"),
     discover("casemate.services.organizations"),
     discover("casemate.services.servicequotas"),
 )
 
-APIS = (iam_api.API, kms_api.API, organizations_api.API, service_quotas_api.API, sts_api.API)
+APIS = (ce_api.API, iam_api.API, kms_api.API, organizations_api.API, service_quotas_api.API, sts_api.API)
 
 QUOTAS = (KMS_QUOTAS,)
 """The quotas of all services."""
+
+BILLED = (CE_BILLED, KMS_BILLED)
+"""The services whose use costs something on AWS."""
 
 DOMAINS = (
     iam_store.DOMAIN,
@@ -109,11 +119,13 @@ class Worker:
     jobs: Jobs
     threads: ThreadPoolExecutor
     uses: Uses
+    meter: Meter
 
     def close(self) -> None:
         """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
         closes last."""
         self.jobs.stop()
+        self.meter.stop()
         self.threads.shutdown(wait=True)
         try:
             self.uses.flush(self.opened.store)
@@ -166,6 +178,7 @@ def open_worker(
     tokens = SessionTokens(opened.root)
     directory = IamDirectory(opened.store, opened.keyring, uses, tokens, organizations_of)
     values = Values(opened.store, QUOTAS, config.quota_approval)
+    meter = Meter(opened.store, config.journal, JournalCipher(opened.root), BILLED)
     parts: dict[type, Any] = {
         Entities: Entities(opened.keyring),
         Keys: opened.keys,
@@ -173,6 +186,7 @@ def open_worker(
         TrustedRoots: TrustedRoots(frozenset(config.attestation_roots)),
         SessionTokens: tokens,
         Uses: uses,
+        Meter: meter,
         Values: values,
     }
     paths: Mapping[tuple[str, bytes], Route] = {}
@@ -198,7 +212,25 @@ def open_worker(
     )
     jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
     _write_uses(loop, uses, opened.store)
-    return Worker(opened, journal, gate, jobs, threads, uses)
+    if number == 0:
+        _count_usage(loop, meter, threads)
+    return Worker(opened, journal, gate, jobs, threads, uses, meter)
+
+
+def _count_usage(loop: asyncio.AbstractEventLoop, meter: Meter, threads: ThreadPoolExecutor) -> None:
+    """Count what is in the journal, now and again for as long as the loop runs; one worker for all of the machine."""
+
+    def count() -> None:
+        try:
+            meter.catch_up(gently=True)
+        except (JournalTampered, StoreError) as error:
+            log.error("usage is not counted: %s", error)
+
+    def begin() -> None:
+        threads.submit(count)
+        loop.call_later(ce_meter.EVERY, begin)
+
+    loop.call_later(ce_meter.EVERY, begin)
 
 
 def _write_uses(loop: asyncio.AbstractEventLoop, uses: Uses, store: Store) -> None:
@@ -228,12 +260,18 @@ def _with_control(
 
     assert isinstance(opened.clock, MovableClock)
     administrator = read_credentials(opened.config.data)
+    meter: Meter = parts[Meter]
+
+    def start_again(tx: Tx) -> None:
+        begin(tx, opened, administrator)
+        meter.forget(tx)
+
     control = Control(
         clock=opened.clock,
         account=administrator.account,
         migrations=MIGRATIONS,
         domains=DOMAINS,
-        begin=lambda tx: begin(tx, opened, administrator),
+        begin=start_again,
     )
     return {**parts, Control: control}, PATHS
 

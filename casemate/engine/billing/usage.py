@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import NamedTuple
 
 
@@ -15,3 +16,15 @@ class Holding(NamedTuple):
     resource: str
     begin: float
     end: float
+
+
+class Requests(NamedTuple):
+    """A day's calls of one operation on one resource ('' for none)."""
+
+    account: str
+    region: str
+    day: date
+    operation: str
+    usage_type: str
+    resource: str
+    calls: int

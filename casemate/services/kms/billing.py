@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from casemate.engine.billing.usage import Holding
+from casemate.gate.billing import Billed
 from casemate.services.kms.naming import key_arn, parse_key_name
 from casemate.services.kms.rows import KeyRow, MaterialRow
 from casemate.store.database import Tx
@@ -74,29 +75,34 @@ def holdings(tx: Tx, account: str, until: float) -> Iterator[Holding]:
                 yield Holding(account, region, KEYS, arn, begin, min(end, until))
 
 
-def usage_type(tx: Tx, event: Mapping[str, Any]) -> tuple[str, str]:
-    """What an event of the audit is charged as, and for which key ('' for none). event: CloudTrail's record."""
-    arn = next(
-        (each["ARN"] for each in event.get("resources") or () if each.get("type") == "AWS::KMS::Key"), ""
-    )
-    name = event["eventName"]
-    if name in ("GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext"):
-        spec = (event.get("requestParameters") or {}).get("keyPairSpec", "")
-        return f"{REQUESTS}-GenerateDatakeyPair-{'RSA' if spec.startswith('RSA') else 'ECC'}", arn
-    if not arn or name not in _BY_KIND:
-        return REQUESTS, arn
-    spec = _spec_of(tx, arn)
+def subject(event: Mapping[str, Any]) -> tuple[str, str]:
+    """The key that a call used, and the kind of the key pair that it made."""
+    spec = ""
+    if event["eventName"] in _PAIRS:
+        spec = (event["requestParameters"] or {}).get("keyPairSpec", "")
+    for each in event.get("resources", ()):
+        if each["type"] == "AWS::KMS::Key":
+            return each["ARN"], spec
+    return "", spec
+
+
+def usage_type(tx: Tx, operation: str, arn: str, pair_spec: str) -> str:
+    """As what a call is charged."""
+    if operation in _PAIRS:
+        return f"{REQUESTS}-GenerateDatakeyPair-{'RSA' if pair_spec.startswith('RSA') else 'ECC'}"
+    spec = _spec_of(tx, arn) if arn and operation in _BY_KIND else ""
     if spec == "RSA_2048":
-        return f"{REQUESTS}-Asymmetric-RSA_2048", arn
+        return f"{REQUESTS}-Asymmetric-RSA_2048"
     if spec.startswith(("RSA_", "ECC_", "ML_DSA_", "SM2")):
-        return f"{REQUESTS}-Asymmetric", arn
-    return REQUESTS, arn
+        return f"{REQUESTS}-Asymmetric"
+    return REQUESTS
 
 
+_PAIRS = frozenset({"GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext"})
 _BY_KIND = frozenset(
     {"Encrypt", "Decrypt", "ReEncrypt", "Sign", "Verify", "DeriveSharedSecret", "GetPublicKey"}
 )
-"""Requests whose price depends on the kind of key."""
+"""Operations whose price depends on the kind of key."""
 
 
 def _spec_of(tx: Tx, arn: str) -> str:
@@ -105,4 +111,7 @@ def _spec_of(tx: Tx, arn: str) -> str:
     row = tx.one(
         "SELECT key_spec FROM kms_keys WHERE account = ? AND region = ? AND id = ?", place
     ) or tx.one("SELECT key_spec FROM kms_key_ends WHERE account = ? AND region = ? AND key_id = ?", place)
-    return str(row[0]) if row is not None else "SYMMETRIC_DEFAULT"
+    return str(row[0]) if row is not None else ""
+
+
+BILLED = Billed("kms", "kms.amazonaws.com", subject, usage_type, holdings)

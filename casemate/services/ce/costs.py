@@ -1,0 +1,227 @@
+"""GetCostAndUsage, GetDimensionValues."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import partial
+from hashlib import blake2b
+from typing import Any, NamedTuple, cast
+
+from casemate.api import ce as api
+from casemate.engine.billing.bill import Line, month_after, month_of
+from casemate.engine.billing.prices import current_prices
+from casemate.errors import AwsError
+from casemate.gate.call import Call
+from casemate.gate.regions import partition_of
+from casemate.gate.resource import Resource
+from casemate.services.ce.meter import Meter, Overtaken
+from casemate.services.ce.query import (
+    check_metrics,
+    dimension,
+    grouping,
+    invalid,
+    metrics_of,
+    test_of,
+)
+from casemate.services.ce.usage import lines, today
+from casemate.store.journal_format import JournalTampered
+
+_MONTHS_BACK = 14
+_GROUPS_ON_PAGE = 5_000
+_VALUES_ON_PAGE = 1_000
+
+
+def everything(call: Call, request: Mapping[str, Any]) -> Resource:
+    """The account's costs: "*" in policies. A billing view is the account's primary one."""
+    view = request.get("BillingViewArn")
+    primary = f"arn:{partition_of(call.region)}:billing::{call.account}:billingview/primary"
+    missing = None
+    if view is not None and view != primary:
+        missing = AwsError("ResourceNotFoundException", f"The billing view {view} does not exist.")
+    return Resource("*" if view is None else view, call.account, missing=missing)
+
+
+class Period(NamedTuple):
+    """From the day start up to the day end."""
+
+    start: date
+    end: date
+
+
+def _period(call: Call, interval: api.DateInterval) -> Period:
+    try:
+        start, end = date.fromisoformat(interval["Start"]), date.fromisoformat(interval["End"])
+    except ValueError:
+        raise invalid("Start and End are days, as 2026-11-25, of the calendar.") from None
+    if start >= end:
+        raise invalid("Start date (and hour) should be before end date (and hour)")
+    present = month_of(today(call.now))
+    if end > month_after(present):
+        raise invalid("end date past the beginning of next month")
+    oldest = present
+    for _ in range(_MONTHS_BACK):
+        oldest = month_of(oldest - timedelta(days=1))
+    if start < oldest:
+        raise invalid("You haven't enabled historical data beyond 14 months")
+    return Period(start, end)
+
+
+def _used(call: Call, period: Period) -> list[Line]:
+    """What the account used, up to the calls that were answered before this one."""
+    meter = call.part(Meter)
+    call.before("usage", partial(_catch_up, meter))
+    return lines(
+        call.tx, meter.billed.values(), current_prices(), call.account, period.start, period.end, call.now
+    )
+
+
+def _catch_up(meter: Meter) -> None:
+    try:
+        meter.catch_up(gently=True)
+    except JournalTampered:
+        raise AwsError("DataUnavailableException", "The audit journal is not as it was written.") from None
+    except Overtaken:
+        raise AwsError("DataUnavailableException", "Usage is being counted. Try again shortly.") from None
+
+
+@api.GetCostAndUsage.reads(everything)
+def get_cost_and_usage(
+    call: Call, req: api.GetCostAndUsageRequest, target: Resource
+) -> api.GetCostAndUsageResponse:
+    """What the account's use would cost on AWS, by day or month, filtered and grouped."""
+    if req["Granularity"] == "HOURLY":
+        raise AwsError(
+            "AccessDeniedException",
+            "Hourly data granularity is an opt-in only feature. You can enable this feature from the PAYER "
+            "account's Cost Explorer Settings page.",
+        )
+    period = _period(call, req["TimePeriod"])
+    names = req["Metrics"]
+    check_metrics(names)
+    wanted = test_of(req.get("Filter"))
+    definitions = req.get("GroupBy", [])
+    group_of = grouping(definitions)
+    token = _Token("GetCostAndUsage", req)
+    used = [line for line in _used(call, period) if wanted(line)]
+    present = month_of(today(call.now))
+    # A period, and a group of it; None for one without groups.
+    entries: list[tuple[Period, tuple[str, ...] | None, list[Line]]] = []
+    for each in _split(period, monthly=req["Granularity"] == "MONTHLY"):
+        of_period = [line for line in used if each.start <= line.day < each.end]
+        groups: dict[tuple[str, ...], list[Line]] = {}
+        if definitions:
+            for line in of_period:
+                groups.setdefault(group_of(line), []).append(line)
+        entries += [(each, keys, groups[keys]) for keys in sorted(groups)] or [(each, None, of_period)]
+    results: dict[Period, dict[str, Any]] = {}
+    for each, keys, of_group in entries[token.skipped : token.skipped + _GROUPS_ON_PAGE]:
+        result = results.setdefault(
+            each,
+            {
+                "TimePeriod": {"Start": each.start.isoformat(), "End": each.end.isoformat()},
+                "Total": {} if definitions else metrics_of(names, of_group),
+                "Groups": [],
+                "Estimated": each.end > present,
+            },
+        )
+        if keys is not None:
+            result["Groups"].append({"Keys": list(keys), "Metrics": metrics_of(names, of_group)})
+    answer: dict[str, Any] = {"ResultsByTime": list(results.values()), "DimensionValueAttributes": []}
+    if definitions:
+        answer["GroupDefinitions"] = definitions
+    if token.skipped + _GROUPS_ON_PAGE < len(entries):
+        answer["NextPageToken"] = token.after(_GROUPS_ON_PAGE)
+    return cast("api.GetCostAndUsageResponse", answer)
+
+
+def _split(period: Period, *, monthly: bool) -> Iterable[Period]:
+    start = period.start
+    while start < period.end:
+        end = min(month_after(start) if monthly else start + timedelta(days=1), period.end)
+        yield Period(start, end)
+        start = end
+
+
+@api.GetDimensionValues.reads(everything)
+def get_dimension_values(
+    call: Call, req: api.GetDimensionValuesRequest, target: Resource
+) -> api.GetDimensionValuesResponse:
+    """The values that a dimension has in the account's use."""
+    if req.get("Context", "COST_AND_USAGE") != "COST_AND_USAGE":
+        raise invalid(f"Context {req['Context']} is not supported.")
+    period = _period(call, req["TimePeriod"])
+    of_line = dimension(req["Dimension"])
+    wanted = test_of(req.get("Filter"))
+    sorting = req.get("SortBy", [])
+    if sorting and ("NextPageToken" in req or "SearchString" in req):
+        raise invalid("NextPageToken and SearchString are not supported together with SortBy.")
+    check_metrics([each["Key"] for each in sorting] or ["UnblendedCost"])
+    token = _Token("GetDimensionValues", req)
+    by_value: dict[str, list[Line]] = {}
+    for line in _used(call, period):
+        if wanted(line):
+            by_value.setdefault(of_line(line), []).append(line)
+    search = req.get("SearchString", "").lower()
+    values = sorted(value for value in by_value if search in value.lower())
+    limit = _VALUES_ON_PAGE
+    if sorting:
+        limit = min(limit, req.get("MaxResults", limit))
+        for each in reversed(sorting):
+            values.sort(
+                key=lambda value: _amount(each["Key"], by_value[value]),
+                reverse=each.get("SortOrder", "ASCENDING") == "DESCENDING",
+            )
+    shown = values[token.skipped : token.skipped + limit]
+    more = {}
+    if not sorting and token.skipped + limit < len(values):
+        more = {"NextPageToken": token.after(limit)}
+    answer: dict[str, Any] = {
+        "DimensionValues": [{"Value": value, "Attributes": {}} for value in shown],
+        "ReturnSize": len(shown),
+        "TotalSize": len(values),
+        **more,
+    }
+    return cast("api.GetDimensionValuesResponse", answer)
+
+
+def _amount(metric: str, of_value: Sequence[Line]) -> Decimal:
+    return Decimal(metrics_of([metric], of_value)[metric]["Amount"])
+
+
+class _Token:
+    """Where a page begins, in a token that is bound to the request that it belongs to. skipped: how much the pages
+    before have shown. Raises InvalidNextTokenException, RequestChangedException."""
+
+    def __init__(self, operation: str, request: Mapping[str, Any]) -> None:
+        asked = {name: value for name, value in request.items() if name != "NextPageToken"}
+        text = json.dumps([operation, asked], sort_keys=True)
+        self._request = blake2b(text.encode(), digest_size=12).hexdigest()
+        self.skipped = 0
+        token = request.get("NextPageToken")
+        if token is None:
+            return
+        try:
+            bound, skipped = json.loads(urlsafe_b64decode(token.encode("ascii")))
+            self.skipped = skipped
+            read = isinstance(bound, str) and type(skipped) is int and skipped > 0
+        except (ValueError, TypeError):
+            read = False
+        if not read:
+            raise AwsError(
+                "InvalidNextTokenException",
+                "The pagination token is invalid. Try again without a pagination token.",
+            )
+        if bound != self._request:
+            raise AwsError(
+                "RequestChangedException",
+                "Your request parameters changed between pages. Try again with the old parameters or without a "
+                "pagination token.",
+            )
+
+    def after(self, count: int) -> str:
+        """The next page's token."""
+        return urlsafe_b64encode(json.dumps([self._request, self.skipped + count]).encode()).decode()

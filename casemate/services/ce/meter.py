@@ -1,0 +1,166 @@
+"""Usage out of the audit journal: every call is there, durable before its reply, and so nothing is counted for it
+while it is answered.
+
+Records are read once, from where the last reading ended, and counted by day. What was counted and how far that was
+come into the database in one transaction, so that a crash neither loses nor repeats a call. Each machine counts its
+own journal.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orjson import loads
+
+from casemate.gate.billing import Billed
+from casemate.store.database import Store, Tx
+from casemate.store.errors import StoreError
+from casemate.store.journal_format import JournalTampered, Position, SegmentCipher
+from casemate.store.journal_reader import read_journal
+
+EVERY = 60.0
+"""Seconds between two readings while nobody asks."""
+
+_BATCH = 50_000
+"""Records counted in one transaction."""
+_SLICE = 100
+_PAUSE = 0.005
+"""Beside a server, so many records are read at a time, and so many seconds waited: a third of a millisecond of the
+interpreter's time, and then the event loop has it again. That is up to 18,000 records a second."""
+
+_Key = tuple[str, str, str, str, str, str, str]
+
+
+class Overtaken(StoreError):
+    """Another process counts this journal at this moment."""
+
+
+class Meter:
+    """journal: the machine's audit journal; billed: the services whose calls cost something."""
+
+    def __init__(self, store: Store, journal: Path, cipher: SegmentCipher, billed: Sequence[Billed]) -> None:
+        self._store = store
+        self._journal = journal
+        self._cipher = cipher
+        self.billed: Mapping[str, Billed] = {each.service: each for each in billed}
+        self._by_source = {each.source: each for each in billed}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Let a gentle reading end where it is; the next one goes on there."""
+        self._stopped.set()
+
+    def catch_up(self, *, gently: bool = False) -> int:
+        """Count what has come since the last time; how many records were read. gently: beside a server's event loop.
+        Raises JournalTampered, after all before that place was counted, and StoreError."""
+        with self._lock:
+            for _ in range(5):
+                try:
+                    return self._count(gently)
+                except Overtaken:
+                    time.sleep(0.05)
+        raise Overtaken("another process counts the audit journal")
+
+    def forget(self, tx: Tx) -> None:
+        """Count nothing of what is in the journal by now (the tables are empty: the server was reset)."""
+        tx.run(
+            "INSERT INTO ce_positions (run, time_ns, segment, frame, record, place) VALUES ('', ?, 0, 0, 0, 0) "
+            "ON CONFLICT (run) DO UPDATE SET time_ns = excluded.time_ns",
+            (time.time_ns(),),
+        )
+
+    def _count(self, gently: bool) -> int:
+        if not self._journal.is_dir():
+            return 0
+        known = self._store.read(_positions)
+        begun = known.pop("", None)
+        since = 0 if begun is None else begun.time_ns
+        seen, calls, read, kept = dict(known), Counter[_Key](), 0, 0
+        tampered: JournalTampered | None = None
+        records = read_journal(self._journal, self._cipher, after=known)
+        while True:
+            try:
+                position, record = next(records)
+            except StopIteration:
+                break
+            except JournalTampered as error:
+                tampered = error
+                break
+            seen[position.run] = position
+            read += 1
+            if position.time_ns > since and (key := self._key(record)) is not None:
+                calls[key] += 1
+            if read - kept == _BATCH:
+                self._keep(known, seen, calls)
+                known, calls, kept = dict(seen), Counter(), read
+            if gently and read % _SLICE == 0 and self._stopped.wait(_PAUSE):
+                break
+        if read > kept:
+            self._keep(known, seen, calls)
+        if tampered is not None:
+            raise tampered
+        return read
+
+    def _key(self, record: bytes) -> _Key | None:
+        """What a record counts as; None for nothing: a refusal, an event without a caller, another owner's copy."""
+        event = loads(record)
+        billed = self._by_source.get(event["eventSource"])
+        if billed is None or "errorCode" in event or event["eventType"] != "AwsApiCall":
+            return None
+        account = event["userIdentity"].get("accountId")
+        if account is None or event["recipientAccountId"] != account:
+            return None
+        resource, detail = billed.subject(event)
+        day = event["eventTime"][:10]
+        return account, day, billed.service, event["awsRegion"], event["eventName"], resource, detail
+
+    def _keep(
+        self, known: Mapping[str, Position], seen: Mapping[str, Position], calls: Counter[_Key]
+    ) -> None:
+        def write(tx: Tx) -> None:
+            for run, position in seen.items():
+                before = known.get(run)
+                if position != before and not _move(tx, before, position):
+                    raise Overtaken("another process counts the audit journal")
+            for (account, day, service, region, operation, resource, detail), count in calls.items():
+                usage_type = self.billed[service].usage_type(tx, operation, resource, detail)
+                tx.run(
+                    "INSERT INTO ce_requests "
+                    "(account, day, service, region, operation, usage_type, resource, calls) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (account, day, service, region, operation, usage_type, resource) "
+                    "DO UPDATE SET calls = ce_requests.calls + excluded.calls",
+                    (account, day, service, region, operation, usage_type, resource, count),
+                )
+
+        self._store.write(write)
+
+
+def _positions(tx: Tx) -> dict[str, Position]:
+    rows = tx.all("SELECT time_ns, run, segment, frame, record, place FROM ce_positions")
+    return {row[1]: Position(*row) for row in rows}
+
+
+def _move(tx: Tx, before: Position | None, position: Position) -> bool:
+    """Put a run's position on; False when it is not where it was."""
+    if before is None:
+        moved = tx.run(
+            "INSERT INTO ce_positions (time_ns, run, segment, frame, record, place) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
+            position,
+        )
+    else:
+        moved = tx.run(
+            "UPDATE ce_positions SET time_ns = ?, segment = ?, frame = ?, record = ?, place = ? "
+            "WHERE run = ? AND segment = ? AND frame = ? AND record = ?",
+            (
+                *(position.time_ns, position.sequence, position.frame, position.record, position.offset),
+                *(position.run, before.sequence, before.frame, before.record),
+            ),
+        )
+    return moved == 1

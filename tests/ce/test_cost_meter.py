@@ -1,0 +1,177 @@
+"""Usage out of the journal: counted once, whatever happens; and keys by the hours of their lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from cost_support import by_name, cost, encrypt, groups
+from server_support import Server, casemate, running_server
+
+from casemate.server.composition import BILLED, open_data
+from casemate.server.config import Config
+from casemate.server.journal_cipher import JournalCipher
+from casemate.services.ce.meter import Meter
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Server]:
+    with running_server(tmp_path, "--dev") as server:
+        yield server
+
+
+def move_to(server: Server, moment: str) -> None:
+    done = casemate("clock", "--data", str(server.data), "--set", moment)
+    assert done.returncode == 0, done.stderr
+
+
+def new_key(server: Server) -> str:
+    key: str = server.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    return key
+
+
+def test_a_killed_server_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        key = new_key(server)
+        encrypt(server, key, 7)
+        assert by_name(cost(server, "--by", "operation"))["kms:Encrypt"] == "7"
+        encrypt(server, key, 6)
+        server.kill()
+    with running_server(tmp_path) as server:
+        encrypt(server, key, 5)
+        assert by_name(cost(server, "--by", "operation"))["kms:Encrypt"] == "18"
+        assert by_name(cost(server, "--by", "operation"))["kms:Encrypt"] == "18"
+        assert groups(server, "OPERATION")[("Encrypt",)] == "18"
+    assert by_name(cost(server, "--by", "operation"))["kms:Encrypt"] == "18", "without a server"
+
+
+def test_all_workers_are_counted_and_two_that_count_agree(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--workers", "2") as server:
+        key = new_key(server)
+        for _ in range(6):
+            encrypt(server, key, 3)
+        opened = open_data(Config(data=server.data))
+        meters = [
+            Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED) for _ in range(2)
+        ]
+        read = [meter.catch_up() for meter in meters]
+        assert read[0] > 18
+        assert read[1] == 0
+        opened.close()
+        assert by_name(cost(server, "--by", "operation"))["kms:Encrypt"] == "18"
+
+
+def test_a_reading_that_was_overtaken_counts_nothing_twice(dev: Server) -> None:
+    encrypt(dev, new_key(dev), 4)
+    opened = open_data(Config(data=dev.data))
+    try:
+        first = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED)
+        second = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED)
+        keep = first._keep
+
+        def overtaken(*args: Any) -> None:
+            first._keep = keep  # type: ignore[method-assign]
+            second.catch_up()
+            keep(*args)
+
+        first._keep = overtaken  # type: ignore[method-assign, assignment]
+        assert first.catch_up() == 0, "it began again, and found that all was counted"
+    finally:
+        opened.close()
+    assert by_name(cost(dev, "--by", "operation"))["kms:Encrypt"] == "4"
+
+
+def test_a_key_is_paid_for_until_its_deletion_is_scheduled(dev: Server) -> None:
+    kms = dev.client("kms")
+    move_to(dev, "2030-04-01T00:00:10Z")
+    kept, cancelled, deleted = (new_key(dev) for _ in range(3))
+    move_to(dev, "2030-04-11T00:00:10Z")
+    kms.schedule_key_deletion(KeyId=cancelled, PendingWindowInDays=30)
+    kms.schedule_key_deletion(KeyId=deleted, PendingWindowInDays=7)
+    move_to(dev, "2030-04-16T00:00:10Z")
+    assert by_name(cost(dev))["KMS-Keys"] == _keys((361, 241, 241))
+    kms.cancel_key_deletion(KeyId=cancelled)
+    assert by_name(cost(dev))["KMS-Keys"] == _keys((361, 361, 241)), "as though it had never been scheduled"
+    move_to(dev, "2030-05-01T00:00:10Z")
+    with pytest.raises(kms.exceptions.NotFoundException):
+        kms.describe_key(KeyId=deleted)
+    april = cost(dev, "--month", "2030-04", "--by", "key")
+    assert april["complete"] is True
+    arns = {each["name"].rpartition("/")[2]: each["cost"] for each in april["costs"]}
+    assert arns[kept][:5] == arns[cancelled][:5] == "1"
+    assert Decimal(arns[deleted]).quantize(Decimal("1e-6")) == Decimal("0.334722")
+
+
+def _keys(hours: tuple[int, ...]) -> str:
+    amount = sum(Decimal(each) for each in hours) / 720
+    return f"{amount:.10f}".rstrip("0").rstrip(".")
+
+
+def test_two_rotations_are_paid_for(dev: Server) -> None:
+    kms = dev.client("kms")
+    move_to(dev, "2030-04-01T00:00:10Z")
+    key = new_key(dev)
+    for _ in range(3):
+        kms.rotate_key_on_demand(KeyId=key)
+        casemate("clock", "--data", str(dev.data), "--advance", "1s")
+    move_to(dev, "2030-05-15T00:00:10Z")
+    april = cost(dev, "--month", "2030-04")
+    assert by_name(april)["KMS-Keys"] == "3"
+
+
+def test_the_seed_keys_are_paid_for_too(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.toml"
+    seed.write_text(
+        '[[accounts]]\nid = "111122223333"\n[[accounts.kms_keys]]\nid = "1234abcd-12ab-34cd-56ef-1234567890ab"\n'
+    )
+    with running_server(tmp_path, "--dev", "--seed", str(seed)) as server:
+        names = by_name(cost(server, "--by", "key"))
+    assert "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab" in names
+
+
+def test_a_reset_forgets_what_was_used(dev: Server) -> None:
+    encrypt(dev, new_key(dev), 3)
+    assert cost(dev)["costs"] != []
+    encrypt(dev, new_key(dev), 3)
+    assert casemate("reset", "--data", str(dev.data)).returncode == 0
+    assert cost(dev)["costs"] == []
+    encrypt(dev, new_key(dev), 2)
+    assert by_name(cost(dev, "--by", "operation"))["kms:Encrypt"] == "2"
+
+
+def test_tables_and_plots(dev: Server, tmp_path: Path) -> None:
+    key = new_key(dev)
+    encrypt(dev, key, 2)
+    done = casemate("cost", "--data", str(dev.data), "--by", "key", "--plot")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "so far: what this use costs on AWS" in lines[0]
+    assert key in lines[1]
+    assert lines[2].split()[0] == "total"
+    assert "█" in lines[-1]
+    file = tmp_path / "costs.svg"
+    done = casemate("cost", "--data", str(dev.data), "--plot", str(file), "--by", "operation")
+    assert (done.returncode, done.stderr) == (0, f"{file} is written.\n")
+    drawing = ElementTree.parse(file).getroot()
+    assert drawing.tag.endswith("svg")
+    titles = [each.text or "" for each in drawing.iter() if each.tag.endswith("title")]
+    assert any(title.startswith("KMS-Keys, ") for title in titles)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--month", "2026-13"),
+        ("--month", "yesterday"),
+        ("--plot", "costs.png"),
+        ("--account", "999999999999"),
+    ],
+)
+def test_wrong_usage_is_told(dev: Server, args: tuple[str, ...]) -> None:
+    done = casemate("cost", "--data", str(dev.data), *args)
+    assert done.returncode == 2
+    assert done.stderr.startswith("casemate: ")
