@@ -76,6 +76,8 @@ class Call:
     """How many of its records are not durable yet."""
     unaudited: bool = False
     """One of its records could not be written."""
+    second_factor: bool = False
+    """The request itself proves that the caller has a second factor, beyond what the credentials tell."""
     outcome: str = ""
     """The error's code; '' when there is none."""
 

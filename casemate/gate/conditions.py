@@ -26,6 +26,8 @@ def _true(value: bool) -> str:
 
 
 def _since_mfa(call: Call) -> Value:
+    if call.second_factor:
+        return "0"
     session = call.identity.session
     return None if session is None or session.mfa is None else str(max(0, int(call.now - session.mfa)))
 
@@ -36,6 +38,8 @@ _OF_CALL: dict[str, Callable[[Call], Value]] = {
     "aws:currenttime": lambda call: iso_time(call.now),
     "aws:epochtime": lambda call: str(int(call.now)),
     "aws:multifactorauthage": _since_mfa,
+    # Of a session it is known; a request by long-term credentials may prove it by itself.
+    "aws:multifactorauthpresent": lambda call: "true" if call.second_factor else None,
     "aws:requestedregion": lambda call: call.region,
     "aws:securetransport": lambda call: _true(call.tls is not None or bool(call.via)),
     "aws:sourceip": lambda call: None if call.via else call.source_ip,

@@ -181,6 +181,10 @@ class Directory(Protocol):
         as above."""
         ...
 
+    def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:
+        """Whether it is what the user's MFA device of that serial number shows now, which a write uses up."""
+        ...
+
     def used(self, user: str, account: str, now: float, service: str, region: str) -> None:
         """An access key or a role's session (``Credential.user``) has signed a request. Costs no more than
         remembering it."""

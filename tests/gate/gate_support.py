@@ -152,6 +152,9 @@ class ToyDirectory:
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
         return None
 
+    def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:
+        return False
+
     def used(self, user: str, account: str, now: float, service: str, region: str) -> None:
         self.uses.append((user, account, service, region))
 

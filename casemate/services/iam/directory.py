@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from casemate.engine.envelope.errors import Tampered
@@ -10,7 +11,7 @@ from casemate.engine.session_token import BadToken, SessionTokens
 from casemate.gate.identity import Credential, Identity, RoleEntry, SessionCredential, tag_keys
 from casemate.gate.keyring import Keyring
 from casemate.gate.organization import NoOrganizations, Organizations
-from casemate.services.iam import entities, sessions
+from casemate.services.iam import entities, mfa, sessions
 from casemate.services.iam.identities import ACTIVE, unwrap_secret
 from casemate.services.iam.managed_policies import aws_managed
 from casemate.services.iam.store import DOMAIN, Entities
@@ -65,6 +66,10 @@ class IamDirectory:
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
         """A managed policy, AWS's or the account's own; None when there is none. Raises Miss as above."""
         return self._policies.get((account, arn), tx)
+
+    def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:
+        """Whether it is what the user's MFA device shows now; then it is used up."""
+        return mfa.proves(self._entities, tx, user.account, user.id, serial, code, time.time())
 
     # --- loading
 

@@ -23,7 +23,7 @@ def unique_id(prefix: str, length: int = 17) -> str:
 
 
 class Link(NamedTuple):
-    """What an entity refers to. relation: "policy" or "boundary" (target: a policy's ARN), "group" or "role"
+    """What an entity refers to. relation: "policy" or "boundary" (target: a policy's ARN), "group", "role" or "user"
     (target: an id)."""
 
     relation: str
@@ -171,8 +171,31 @@ class InstanceProfile(Entity):
             yield Link("role", self.role)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MfaDevice(Entity):
+    """A virtual MFA device. seed: what its codes follow from, wrapped, in base 64; owner: the id of the user whose it
+    is (the account's for the root user), "" while it is nobody's; enabled: since when; step: that of the last code
+    that was used, which no earlier one may follow; drift: by how many steps the device is ahead; failures: wrong
+    codes since the last right one; failed: when the last of them came, by the machine's time."""
+
+    KIND = "mfa"
+    PREFIX = "AMFA"
+
+    seed: str
+    owner: str = ""
+    enabled: float = 0.0
+    step: int = 0
+    drift: int = 0
+    failures: int = 0
+    failed: float = 0.0
+
+    def links(self) -> Iterator[Link]:
+        if self.owner:
+            yield Link("user", self.owner)
+
+
 KINDS: Mapping[str, type[Entity]] = {
-    kind.KIND: kind for kind in (User, Group, Role, ManagedPolicy, InstanceProfile)
+    kind.KIND: kind for kind in (User, Group, Role, ManagedPolicy, InstanceProfile, MfaDevice)
 }
 
 _COLUMNS = frozenset({"account", "name", "path", "id", "created"})

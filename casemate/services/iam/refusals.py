@@ -4,7 +4,15 @@ model's."""
 from __future__ import annotations
 
 from casemate.errors import AwsError
-from casemate.services.iam.entities import Entity, Group, InstanceProfile, ManagedPolicy, Role, User
+from casemate.services.iam.entities import (
+    Entity,
+    Group,
+    InstanceProfile,
+    ManagedPolicy,
+    MfaDevice,
+    Role,
+    User,
+)
 
 _NAMED = {User: "user", Group: "group", Role: "role"}
 
@@ -19,6 +27,8 @@ def absent(kind: type[Entity], name: str) -> AwsError:
         return no_such_entity(f"Policy {name} was not found.")
     if kind is InstanceProfile:
         return no_such_entity(f"Instance Profile {name} cannot be found.")
+    if kind is MfaDevice:
+        return no_such_entity(f"VirtualMFADevice with serial number {name} doesn't exist.")
     return no_such_entity(f"The {_NAMED[kind]} with name {name} cannot be found.")
 
 
@@ -32,6 +42,8 @@ def exists(kind: type[Entity], name: str) -> AwsError:
         text = f"A policy called {name} already exists. Duplicate names are not allowed."
     elif kind is InstanceProfile:
         text = f"Instance Profile {name} already exists."
+    elif kind is MfaDevice:
+        text = "MFADevice entity at the same path and name already exists."
     else:
         text = f"{_NAMED[kind].capitalize()} with name {name} already exists."
     return AwsError("EntityAlreadyExists", text)

@@ -23,17 +23,17 @@ from casemate.services.iam.targets import (
 )
 
 
-def _tag(call: Call, request: Mapping[str, Any], entity: Entity) -> None:
+def tag(call: Call, request: Mapping[str, Any], entity: Entity) -> None:
     """Add tags, or replace those of the same keys."""
     call.part(Entities).save(call.tx, replace(entity, tags=merged(entity.tags, request["Tags"])))
 
 
-def _untag(call: Call, request: Mapping[str, Any], entity: Entity) -> None:
+def untag(call: Call, request: Mapping[str, Any], entity: Entity) -> None:
     """Remove tags; keys that are not there are no error."""
     call.part(Entities).save(call.tx, replace(entity, tags=without(entity.tags, request["TagKeys"])))
 
 
-def _list(call: Call, request: Mapping[str, Any], entity: Entity) -> Any:
+def list_tags(call: Call, request: Mapping[str, Any], entity: Entity) -> Any:
     """By key."""
     keys, more = Page(call, request).of(entity.tags, str)
     return {"Tags": tag_list({key: entity.tags[key] for key in keys}), **more}
@@ -42,14 +42,14 @@ def _list(call: Call, request: Mapping[str, Any], entity: Entity) -> Any:
 @iam.TagUser.writes(named_user)
 def tag_user(call: Call, req: iam.TagUserRequest, target: Target[User]) -> iam.TagUserResponse:
     """Add tags to a user, or replace those of the same keys."""
-    _tag(call, req, target.entity)
+    tag(call, req, target.entity)
     return {}
 
 
 @iam.UntagUser.writes(named_user)
 def untag_user(call: Call, req: iam.UntagUserRequest, target: Target[User]) -> iam.UntagUserResponse:
     """Remove tags from a user; keys that it does not have are no error."""
-    _untag(call, req, target.entity)
+    untag(call, req, target.entity)
     return {}
 
 
@@ -58,21 +58,21 @@ def list_user_tags(
     call: Call, req: iam.ListUserTagsRequest, target: Target[User]
 ) -> iam.ListUserTagsResponse:
     """A user's tags by key."""
-    found: iam.ListUserTagsResponse = _list(call, req, target.entity)
+    found: iam.ListUserTagsResponse = list_tags(call, req, target.entity)
     return found
 
 
 @iam.TagRole.writes(named_role)
 def tag_role(call: Call, req: iam.TagRoleRequest, target: Target[Role]) -> iam.TagRoleResponse:
     """Add tags to a role, or replace those of the same keys."""
-    _tag(call, req, target.entity)
+    tag(call, req, target.entity)
     return {}
 
 
 @iam.UntagRole.writes(named_role)
 def untag_role(call: Call, req: iam.UntagRoleRequest, target: Target[Role]) -> iam.UntagRoleResponse:
     """Remove tags from a role; keys that it does not have are no error."""
-    _untag(call, req, target.entity)
+    untag(call, req, target.entity)
     return {}
 
 
@@ -81,14 +81,14 @@ def list_role_tags(
     call: Call, req: iam.ListRoleTagsRequest, target: Target[Role]
 ) -> iam.ListRoleTagsResponse:
     """A role's tags by key."""
-    found: iam.ListRoleTagsResponse = _list(call, req, target.entity)
+    found: iam.ListRoleTagsResponse = list_tags(call, req, target.entity)
     return found
 
 
 @iam.TagPolicy.writes(own_policy)
 def tag_policy(call: Call, req: iam.TagPolicyRequest, target: Target[ManagedPolicy]) -> iam.TagPolicyResponse:
     """Add tags to a managed policy, or replace those of the same keys."""
-    _tag(call, req, target.entity)
+    tag(call, req, target.entity)
     return {}
 
 
@@ -97,7 +97,7 @@ def untag_policy(
     call: Call, req: iam.UntagPolicyRequest, target: Target[ManagedPolicy]
 ) -> iam.UntagPolicyResponse:
     """Remove tags from a managed policy; keys that it does not have are no error."""
-    _untag(call, req, target.entity)
+    untag(call, req, target.entity)
     return {}
 
 
@@ -106,7 +106,7 @@ def list_policy_tags(
     call: Call, req: iam.ListPolicyTagsRequest, target: Target[ManagedPolicy]
 ) -> iam.ListPolicyTagsResponse:
     """A managed policy's tags by key."""
-    found: iam.ListPolicyTagsResponse = _list(call, req, target.entity)
+    found: iam.ListPolicyTagsResponse = list_tags(call, req, target.entity)
     return found
 
 
@@ -115,7 +115,7 @@ def tag_instance_profile(
     call: Call, req: iam.TagInstanceProfileRequest, target: Target[InstanceProfile]
 ) -> iam.TagInstanceProfileResponse:
     """Add tags to an instance profile, or replace those of the same keys."""
-    _tag(call, req, target.entity)
+    tag(call, req, target.entity)
     return {}
 
 
@@ -124,7 +124,7 @@ def untag_instance_profile(
     call: Call, req: iam.UntagInstanceProfileRequest, target: Target[InstanceProfile]
 ) -> iam.UntagInstanceProfileResponse:
     """Remove tags from an instance profile; keys that it does not have are no error."""
-    _untag(call, req, target.entity)
+    untag(call, req, target.entity)
     return {}
 
 
@@ -133,5 +133,5 @@ def list_instance_profile_tags(
     call: Call, req: iam.ListInstanceProfileTagsRequest, target: Target[InstanceProfile]
 ) -> iam.ListInstanceProfileTagsResponse:
     """An instance profile's tags by key."""
-    found: iam.ListInstanceProfileTagsResponse = _list(call, req, target.entity)
+    found: iam.ListInstanceProfileTagsResponse = list_tags(call, req, target.entity)
     return found

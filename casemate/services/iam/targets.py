@@ -13,7 +13,15 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource, Value
 from casemate.services.iam.conditions import of_request
-from casemate.services.iam.entities import Entity, Group, InstanceProfile, ManagedPolicy, Role, User
+from casemate.services.iam.entities import (
+    Entity,
+    Group,
+    InstanceProfile,
+    ManagedPolicy,
+    MfaDevice,
+    Role,
+    User,
+)
 from casemate.services.iam.managed_policies import OWNER, aws_managed
 from casemate.services.iam.refusals import absent, invalid, invalid_input
 from casemate.services.iam.store import Entities
@@ -26,6 +34,7 @@ _TYPES: Mapping[str, str] = {
     "role": "AWS::IAM::Role",
     "policy": "AWS::IAM::ManagedPolicy",
     "instance-profile": "AWS::IAM::InstanceProfile",
+    "mfa": "AWS::IAM::VirtualMFADevice",
 }
 _POLICY_ARN = re.compile(r"arn:aws:iam::([0-9]{12}|aws):policy(/(?:[!-~]+/)?)([\w+=,.@-]{1,128})", re.ASCII)
 
@@ -116,6 +125,7 @@ new_group = _new(Group, "GroupName")
 new_role = _new(Role, "RoleName")
 new_policy = _new(ManagedPolicy, "PolicyName")
 new_profile = _new(InstanceProfile, "InstanceProfileName")
+new_device = _new(MfaDevice, "VirtualMFADeviceName")
 
 
 class Renaming(NamedTuple, Generic[E]):
@@ -157,6 +167,22 @@ def own_user(call: Call, request: Mapping[str, Any]) -> Target[User]:
     if principal.kind == "user":
         return by_name(call, User, principal.arn.rpartition("/")[2])
     raise invalid("Must specify userName when calling with non-User credentials")
+
+
+_SERIAL = re.compile(r"arn:aws:iam::([0-9]{12}):mfa(/(?:[!-~]+/)?)([\w+=,.@-]{1,226})", re.ASCII)
+
+
+def named_device(call: Call, request: Mapping[str, Any]) -> Target[MfaDevice]:
+    """SerialNumber: a virtual MFA device of the caller's account, by its ARN."""
+    serial: str = request["SerialNumber"]
+    missing = absent(MfaDevice, serial)
+    read = _SERIAL.fullmatch(serial)
+    if read is None or read[1] != call.account:
+        return future(MfaDevice, call.account, "*", missing=missing)
+    found = call.part(Entities).find(call.tx, MfaDevice, call.account, read[3])
+    if found is None or found.arn != serial:
+        return future(MfaDevice, call.account, read[3], read[2], missing=missing)
+    return target_of(found)
 
 
 # --- managed policies

@@ -9,7 +9,7 @@ from casemate.api import iam
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.gate.resource import Resource
-from casemate.services.iam import access_key_rows
+from casemate.services.iam import access_key_rows, mfa
 from casemate.services.iam.attachments import check_bare
 from casemate.services.iam.boundaries import checked_boundary
 from casemate.services.iam.entities import User, unique_id
@@ -105,5 +105,7 @@ def delete_user(call: Call, req: iam.DeleteUserRequest, target: Target[User]) ->
     check_bare(user)
     if user.groups:
         raise conflict("Cannot delete entity, must remove users from group first.")
+    if mfa.devices_of(call.part(Entities), call.tx, call.account, user.id):
+        raise conflict("Cannot delete entity, must delete MFA device first.")
     call.part(Entities).remove(call.tx, user)
     return {}

@@ -129,8 +129,12 @@ def transitive_tags(
     return {**inherited, **tags}, tuple(keys)
 
 
-def second_factor(request: Mapping[str, Any]) -> None:
-    """Refuse a one-time password of a device that the caller does not have: there are none yet."""
+def second_factor(call: Call, request: Mapping[str, Any]) -> None:
+    """Let the caller prove a second factor, if the request has the code of their MFA device.
+
+    A resolver's business, for conditions ask for it (``Call.second_factor``). Raises AccessDenied for a code that is
+    not the device's, or was used before.
+    """
     serial, code = request.get("SerialNumber"), request.get("TokenCode")
     if serial is None and code is None:
         return
@@ -138,10 +142,18 @@ def second_factor(request: Mapping[str, Any]) -> None:
         raise denied(
             "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code."
         )
-    raise denied(
-        "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is "
-        "valid and associated with this user."
+    gate, user = call.gate, call.identity.principal
+    # A transaction of its own: the code is used up whatever becomes of the request.
+    right = call.before(
+        "second factor",
+        lambda: gate.store.write(lambda tx: gate.directory.second_factor(tx, user, serial, code)),
     )
+    if not right:
+        raise denied(
+            "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is "
+            "valid and associated with this user."
+        )
+    call.second_factor = True
 
 
 def denied(message: str) -> AwsError:

@@ -36,6 +36,7 @@ def role_to_assume(call: Call, request: Mapping[str, Any]) -> AssumableRole:
         raise denied("Roles may not be assumed by root accounts.")
     if kind == "federated-user":
         raise denied("Cannot call AssumeRole with federated user credentials")
+    second_factor(call, request)
     session = call.identity.session
     return find_role(
         call,
@@ -50,7 +51,6 @@ def assume_role(call: Call, req: sts.AssumeRoleRequest, target: AssumableRole) -
     """Temporary credentials of a role, for an hour unless told otherwise; what the session policies do not allow,
     they do not either. From a session that is one already, for an hour at most."""
     role = target.role
-    second_factor(req)
     if "ProvidedContexts" in req:
         raise AwsError("NotImplemented", "Trusted context assertions are not served by Casemate.", 501)
     before = call.identity.session
@@ -74,6 +74,7 @@ def assume_role(call: Call, req: sts.AssumeRoleRequest, target: AssumableRole) -
         tags=tags,
         transitive=transitive,
         source_identity=_source_identity(req.get("SourceIdentity", ""), before),
+        mfa=int(call.now) if call.second_factor else None,
     )
     issued = issue(call, session, req.get("MinimumSessionTokenSize", 0))
     response: sts.AssumeRoleResponse = {

@@ -37,6 +37,7 @@ class FederatedUser(Resource):
 def themselves(call: Call, request: Mapping[str, Any]) -> None:
     """The caller, by long-term credentials."""
     long_term(call, "GetSessionToken")
+    second_factor(call, request)
 
 
 def federated_user(call: Call, request: Mapping[str, Any]) -> FederatedUser:
@@ -50,7 +51,6 @@ def get_session_token(
     call: Call, req: sts.GetSessionTokenRequest, target: None
 ) -> sts.GetSessionTokenResponse:
     """Temporary credentials of the user who signs, for 12 hours (of the root user, for one) unless told otherwise."""
-    second_factor(req)
     kind: Kind = "root" if call.identity.principal.is_root else "user"
     issued = issue(call, _session(call, kind, req), req.get("MinimumSessionTokenSize", 0))
     return {
@@ -106,4 +106,5 @@ def _session(call: Call, kind: Kind, request: Mapping[str, Any]) -> Session:
         id="" if root else principal.id,
         issued=now,
         expires=now + (min(seconds, _ROOT_MOST) if root else seconds),
+        mfa=now if call.second_factor else None,
     )
