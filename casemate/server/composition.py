@@ -47,6 +47,7 @@ from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
 from casemate.services.organizations import state as organizations_state
+from casemate.services.organizations.limits import QUOTAS as ORGANIZATIONS_QUOTAS
 from casemate.services.organizations.state import Organizations
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
@@ -76,7 +77,7 @@ MIGRATIONS = (
 
 APIS = (ce_api.API, iam_api.API, kms_api.API, organizations_api.API, service_quotas_api.API, sts_api.API)
 
-QUOTAS = (KMS_QUOTAS,)
+QUOTAS = (KMS_QUOTAS, ORGANIZATIONS_QUOTAS)
 """The quotas of all services."""
 
 BILLED = (CE_BILLED, KMS_BILLED)

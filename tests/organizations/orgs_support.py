@@ -30,23 +30,28 @@ def access_key(world: int, name: str, user: str) -> AccessKey:
 
 
 def _seed() -> dict[str, Any]:
+    # The server calls its first account as it likes.
+    first = {"id": "999900000000", "root_access_keys": [access_key(WORLDS, "management", "root")._asdict()]}
     return {
         "accounts": [
-            {
-                "id": account_id(world, name),
-                "name": f"the {name}",
-                "users": [
-                    {
-                        "name": user,
-                        "attached_policies": policies,
-                        "access_keys": [access_key(world, name, user)._asdict()],
-                    }
-                    for user, policies in (("admin", [ADMINISTRATOR_ACCESS]), ("nobody", []))
-                ],
-                "root_access_keys": [access_key(world, name, "root")._asdict()],
-            }
-            for world in range(WORLDS)
-            for name in ACCOUNTS
+            first,
+            *(
+                {
+                    "id": account_id(world, name),
+                    "name": f"the {name}",
+                    "users": [
+                        {
+                            "name": user,
+                            "attached_policies": policies,
+                            "access_keys": [access_key(world, name, user)._asdict()],
+                        }
+                        for user, policies in (("admin", [ADMINISTRATOR_ACCESS]), ("nobody", []))
+                    ],
+                    "root_access_keys": [access_key(world, name, "root")._asdict()],
+                }
+                for world in range(WORLDS)
+                for name in ACCOUNTS
+            ),
         ]
     }
 

@@ -54,7 +54,9 @@ _CREATION = "SELECT organization, id, name, requested, completed, account, reaso
 def must_have_room(call: Call, organization: Organization, refusal: AwsError) -> None:
     """Raises the refusal where one more account, or an invitation to one, would be too many."""
     accounts = len(call.part(Organizations).nodes(call.tx, organization, ACCOUNT))
-    if accounts + handshake_rows.open_invitations(call.tx, organization, call.now) >= limits.ACCOUNTS:
+    if accounts + handshake_rows.open_invitations(call.tx, organization, call.now) >= call.limit(
+        limits.ACCOUNTS
+    ):
         raise refusal
 
 

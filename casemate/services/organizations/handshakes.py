@@ -173,7 +173,9 @@ def invite_account_to_organization(
             "DuplicateHandshakeException", "A handshake with the same action and target already exists."
         )
     day = [each for each in sent if each.action == INVITE and each.requested > call.now - 86400]
-    if sum(each.state != ACCEPTED for each in day) >= max(limits.INVITATIONS_A_DAY, limits.ACCOUNTS):
+    if sum(each.state != ACCEPTED for each in day) >= max(
+        limits.INVITATIONS_A_DAY, call.limit(limits.ACCOUNTS)
+    ):
         raise handshake_constraint(
             "HANDSHAKE_RATE_LIMIT_EXCEEDED",
             "You have exceeded the number of handshakes that you can send in one day.",

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from casemate.gate.quotas import Quota, ServiceQuotas
 from casemate.services.organizations.model import RCP, SCP
 
-ACCOUNTS = 10
-"""Accounts of an organisation, invitations that are open and closed accounts among them."""
+ACCOUNTS = Quota(
+    "organizations",
+    "L-E619E033",
+    "Default maximum number of accounts",
+    10,
+    description="Accounts of an organization, open invitations and closed accounts among them.",
+)
+QUOTAS = ServiceQuotas("organizations", "AWS Organizations", (ACCOUNTS,))
+"""What Service Quotas lets the management account raise, in us-east-1."""
+
 UNITS = 2000
 DEPTH = 5
 """Levels of units under the root."""
