@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from orgs_support import World, deny, document, refused
@@ -127,14 +128,15 @@ def test_the_delegation_policy_lets_a_member_manage_policies(world: World) -> No
     delegate.detach_policy(PolicyId=made["Id"], TargetId=world.id("second"))
     world.of("second", "kms").create_key()
     # Not more than the policy says, nor without one's own permission, nor anybody else.
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: delegate.create_policy(Type="TAG_POLICY", Name="x", Description="", Content='{"tags":{}}'),
         lambda: delegate.list_accounts(),
         lambda: delegate.create_organizational_unit(ParentId=world.root, Name="x"),
         lambda: delegate.put_resource_policy(Content=content),
         lambda: world.of("second").describe_policy(PolicyId=made["Id"]),
         lambda: world.of("first", user="nobody").describe_policy(PolicyId=made["Id"]),
-    ):
+    )
+    for call in calls:
         with refused("AccessDeniedException"):
             call()
     client.tag_resource(ResourceId=put["ResourcePolicySummary"]["Id"], Tags=[{"Key": "a", "Value": "b"}])
@@ -155,6 +157,10 @@ def test_what_a_delegation_policy_must_be(world: World) -> None:
     client = world.of()
     with refused("InvalidInputException", reason="INVALID_RESOURCE_POLICY_JSON"):
         client.put_resource_policy(Content="{")
+    for action in ("organizations:CreateAccount", "s3:GetObject", "*"):
+        with refused("InvalidInputException", reason="UNSUPPORTED_ACTION_IN_RESOURCE_POLICY"):
+            client.put_resource_policy(Content=_delegation(world, action))
+    client.put_resource_policy(Content=_delegation(world, "organizations:Describe*"))
     other = json.loads(_delegation(world, "organizations:ListAccounts"))
     other["Statement"][0]["Principal"] = {"AWS": world.id("outsider")}
     with refused("InvalidInputException", reason="INVALID_PRINCIPAL"):

@@ -165,7 +165,7 @@ def test_all_features_are_enabled_when_all_invited_accounts_agree(world: World) 
         client.accept_handshake(HandshakeId=whole["Id"])
     parts = client.list_handshakes_for_organization(Filter={"ParentHandshakeId": whole["Id"]})["Handshakes"]
     assert [each["Action"] for each in parts] == ["APPROVE_ALL_FEATURES"] * 2
-    with refused("InvalidInputException", reason="MAX_FILTER_LIMIT_EXCEEDED"):
+    with refused("InvalidInputException", reason="MAX_LIMIT_EXCEEDED_FILTER"):
         client.list_handshakes_for_organization(
             Filter={"ParentHandshakeId": whole["Id"], "ActionType": "INVITE"}
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from orgs_support import World, refused
@@ -170,7 +172,8 @@ def test_lists_come_in_pages(world: World) -> None:
     world.organize()
     client, root = world.of(), world.root
     made = sorted(world.unit(f"unit {number}") for number in range(5))
-    found, parameters = [], {"ParentId": root, "MaxResults": 2}
+    found: list[str] = []
+    parameters: dict[str, Any] = {"ParentId": root, "MaxResults": 2}
     while True:
         page = client.list_organizational_units_for_parent(**parameters)
         assert len(page["OrganizationalUnits"]) <= 2
@@ -180,9 +183,9 @@ def test_lists_come_in_pages(world: World) -> None:
         parameters["NextToken"] = page["NextToken"]
     assert found == made
     for token in ("x", parameters["NextToken"] + "A"):
-        with refused("InvalidInputException", reason="INVALID_PAGINATION_TOKEN"):
+        with refused("InvalidInputException", reason="INVALID_NEXT_TOKEN"):
             client.list_organizational_units_for_parent(ParentId=root, NextToken=token)
-    with refused("InvalidInputException", reason="INVALID_PAGINATION_TOKEN"):
+    with refused("InvalidInputException", reason="INVALID_NEXT_TOKEN"):
         client.list_children(ParentId=root, ChildType="ACCOUNT", NextToken=parameters["NextToken"])
 
 
@@ -204,7 +207,7 @@ def test_what_breaks_the_model_is_an_invalid_input(world: World) -> None:
 def test_the_tree_is_the_management_accounts_to_see_and_to_change(world: World, account: str) -> None:
     organization = world.organize("first")
     client, root = world.of(account), world.root
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: client.list_accounts(),
         lambda: client.list_roots(),
         lambda: client.describe_account(AccountId=world.id("first")),

@@ -21,6 +21,38 @@ from casemate.services.organizations.targets import (
     delegation_policy,
 )
 
+DELEGABLE = frozenset(
+    f"organizations:{action}".lower()
+    for action in (
+        *("AttachPolicy", "CreatePolicy", "DeletePolicy", "DescribeAccount", "DescribeCreateAccountStatus"),
+        *(
+            "DescribeEffectivePolicy",
+            "DescribeHandshake",
+            "DescribeOrganization",
+            "DescribeOrganizationalUnit",
+        ),
+        *(
+            "DescribePolicy",
+            "DescribeResourcePolicy",
+            "DetachPolicy",
+            "DisablePolicyType",
+            "EnablePolicyType",
+        ),
+        *("ListAccounts", "ListAccountsForParent", "ListAWSServiceAccessForOrganization", "ListChildren"),
+        *("ListCreateAccountStatus", "ListDelegatedAdministrators", "ListDelegatedServicesForAccount"),
+        *("ListHandshakesForAccount", "ListHandshakesForOrganization", "ListOrganizationalUnitsForParent"),
+        *("ListParents", "ListPolicies", "ListPoliciesForTarget", "ListRoots", "ListTagsForResource"),
+        *("ListTargetsForPolicy", "TagResource", "UntagResource", "UpdatePolicy"),
+    )
+)
+"""What a delegation policy may name. What more a wildcard names is not delegated by it."""
+
+
+def _may_be_delegated(action: str) -> bool:
+    if "*" in action or "?" in action:
+        return action.startswith("organizations:")
+    return action in DELEGABLE
+
 
 def _shown(organization: Organization) -> api.ResourcePolicy:
     return {
@@ -44,6 +76,11 @@ def put_resource_policy(
             raise invalid_input(
                 "INVALID_PRINCIPAL", "You specified an invalid principal element in the policy."
             )
+    named = (action for statement in policy.statements for action in statement.actions.texts)
+    if not all(map(_may_be_delegated, named)):
+        raise invalid_input(
+            "UNSUPPORTED_ACTION_IN_RESOURCE_POLICY", "You specified an action that can't be delegated."
+        )
     tags = checked(req.get("Tags", ()), organization.delegation_tags)
     organization = organization._replace(
         delegation_id=organization.delegation_id or new_id("rp-", 8),

@@ -347,7 +347,7 @@ def describe_handshake(
 def _filtered(found: Iterable[Handshake], wanted: api.HandshakeFilter) -> list[Handshake]:
     action, parent = wanted.get("ActionType"), wanted.get("ParentHandshakeId")
     if action is not None and parent is not None:
-        raise invalid_input("MAX_FILTER_LIMIT_EXCEEDED", "You can specify only one filter parameter.")
+        raise invalid_input("MAX_LIMIT_EXCEEDED_FILTER", "You can specify only one filter parameter.")
     return [each for each in found if action in (None, each.action) and parent in (None, each.parent)]
 
 

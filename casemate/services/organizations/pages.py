@@ -42,5 +42,5 @@ def _read(operation: str, token: str) -> str:
     except (Base64Error, UnicodeError):
         of, after = "", ""
     if of != operation or not after or _token(operation, after) != token:
-        raise invalid_input("INVALID_PAGINATION_TOKEN", "You specified an invalid value for NextToken.")
+        raise invalid_input("INVALID_NEXT_TOKEN", "You specified an invalid value for NextToken.")
     return after
