@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from casemate.services.iam import (
     access_keys,
+    account,
     attachments,
     boundaries,
+    details,
     groups,
     inline,
     instance_profiles,
@@ -13,14 +15,17 @@ from casemate.services.iam import (
     policies,
     policy_versions,
     roles,
+    service_linked,
     tags,
     users,
 )
 
 __all__ = [
     "access_keys",
+    "account",
     "attachments",
     "boundaries",
+    "details",
     "groups",
     "inline",
     "instance_profiles",
@@ -28,6 +33,7 @@ __all__ = [
     "policies",
     "policy_versions",
     "roles",
+    "service_linked",
     "tags",
     "users",
 ]

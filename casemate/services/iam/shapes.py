@@ -34,14 +34,15 @@ def tag_list(tags: Mapping[str, str]) -> list[iam.Tag]:
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
+def boundary_shape(arn: str) -> iam.AttachedPermissionsBoundary:
+    return {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn}  # type: ignore[typeddict-item]
+
+
 def _further(entity: Entity) -> dict[str, Any]:
     """What only answers about one entity show."""
     shown: dict[str, Any] = {}
     if isinstance(entity, Bounded) and entity.boundary:
-        shown["PermissionsBoundary"] = {
-            "PermissionsBoundaryType": "Policy",
-            "PermissionsBoundaryArn": entity.boundary,
-        }
+        shown["PermissionsBoundary"] = boundary_shape(entity.boundary)
     if entity.tags:
         shown["Tags"] = tag_list(entity.tags)
     return shown
