@@ -29,7 +29,10 @@ from casemate.engine.envelope.derivation import SALT_BYTES, TAG_BYTES, Deriver, 
 from casemate.engine.envelope.encoding import pairs
 from casemate.engine.envelope.errors import BadCiphertext
 
-_MAGIC = b"CMK\x01"
+HERE, BY_HSM, BY_EXTERNAL_KEY = b"CMK\x01", b"CMK\x02", b"CMK\x03"
+"""Magic and version of a blob that is sealed here, and of those that custom key stores seal (keystore/blobs.py)."""
+_MAGIC = HERE
+_MAGICS = (HERE, BY_HSM, BY_EXTERNAL_KEY)
 _HEAD = struct.Struct(">4s16s12sHH")
 _LENGTHS = struct.Struct(">HH")
 _LABEL = b"casemate kms message 1"
@@ -137,7 +140,7 @@ def read_header(blob: bytes) -> Header:
         raise BadCiphertext from None
     middle = _HEAD.size + arn_length
     length = middle + id_length
-    if magic != _MAGIC or not arn_length or not id_length or len(blob) < length + TAG_BYTES:
+    if magic not in _MAGICS or not arn_length or not id_length or len(blob) < length + TAG_BYTES:
         raise BadCiphertext
     try:
         return Header(blob[_HEAD.size : middle].decode(), blob[middle:length].decode(), salt, nonce, length)

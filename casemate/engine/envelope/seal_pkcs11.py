@@ -14,15 +14,23 @@ child that was forked after its parent used the module initialises it anew, as P
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
-from types import ModuleType
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from casemate.engine.envelope.derivation import KEY_BYTES, NONCE_BYTES, KeyHolder
 from casemate.engine.envelope.errors import SealError, Tampered, WrongSeal
 from casemate.engine.envelope.hierarchy import WrappingKey
+from casemate.engine.pkcs11_module import (
+    binding,
+    find_key,
+    gcm_open,
+    gcm_seal,
+    generate_key,
+    library,
+    lock_of,
+    refusals,
+)
 
 if TYPE_CHECKING:
     from pkcs11 import Session
@@ -30,23 +38,6 @@ if TYPE_CHECKING:
 _GCM = b"G"
 _CBC = b"C"
 _MECHANISMS = {"gcm": _GCM, "cbc": _CBC}
-_TAG_BITS = 128
-
-_module_lock = threading.Lock()
-"""One use of a module at a time: a token's login state belongs to the whole process."""
-
-
-_users: dict[str, int] = {}
-"""Module → the process that initialised it."""
-
-
-def _pkcs11() -> ModuleType:
-    """python-pkcs11, which only this kind of seal needs."""
-    try:
-        import pkcs11
-    except ImportError:
-        raise SealError("a PKCS#11 seal needs python-pkcs11: pip install 'casemate[pkcs11]'") from None
-    return pkcs11
 
 
 class Pkcs11Seal(KeyHolder):
@@ -78,10 +69,10 @@ class Pkcs11Seal(KeyHolder):
     @contextmanager
     def _session(self, rw: bool = False) -> Iterator[Session]:
         """A session of a user that has logged in; what goes wrong with the token becomes a SealError."""
-        pkcs11 = _pkcs11()
-        with _module_lock:
+        pkcs11 = binding()
+        with lock_of(self._module):
             try:
-                token = self._library().get_token(token_label=self._token)
+                token = library(self._module).get_token(token_label=self._token)
                 with token.open(rw=rw, user_pin=self._pin) as session:
                     yield session
             except pkcs11.NoSuchToken:
@@ -94,94 +85,34 @@ class Pkcs11Seal(KeyHolder):
                 detail = f"{type(error).__name__} {error}".strip()
                 raise SealError(f"the PKCS#11 token {self._token!r} failed: {detail}") from None
 
-    def _library(self) -> Any:
-        """The module, initialised in this process. What a parent's initialisation left behind in a forked
-        child may not be used; some modules know that, and refuse to finalise it."""
-        pkcs11 = _pkcs11()
-        library = pkcs11.lib(self._module)
-        if _users.setdefault(self._module, os.getpid()) != os.getpid():
-            with suppress(pkcs11.PKCS11Error):
-                library.finalize()
-            library.initialize()
-            _users[self._module] = os.getpid()
-        return library
-
-    def _find(self, session: Session) -> Any:
-        """The key, which has ``encrypt`` and ``decrypt`` at run time though pkcs11's types do not say so."""
-        pkcs11 = _pkcs11()
-        keys = list(
-            session.get_objects(
-                {
-                    pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY,
-                    pkcs11.Attribute.KEY_TYPE: pkcs11.KeyType.AES,
-                    pkcs11.Attribute.LABEL: self._key,
-                }
-            )
-        )
-        if not keys:
-            raise SealError(f"the token {self._token!r} has no AES key labelled {self._key!r}")
-        if len(keys) > 1:
-            raise SealError(f"the token {self._token!r} has several keys labelled {self._key!r}")
-        key: Any = keys[0]
-        if key[pkcs11.Attribute.VALUE_LEN] != KEY_BYTES:
-            raise SealError(f"the token's key {self._key!r} is not an AES-256 key")
-        if key[pkcs11.Attribute.EXTRACTABLE] or not key[pkcs11.Attribute.SENSITIVE]:
-            raise SealError(
-                f"the token's key {self._key!r} can be taken out of the token; make one that cannot"
-            )
-        return key
-
     def create_key(self) -> None:
         """Make the AES-256 key in the token, not extractable. Raises SealError when there is one already."""
-        pkcs11 = _pkcs11()
         with self._session(rw=True) as session:
-            if list(session.get_objects({pkcs11.Attribute.LABEL: self._key})):
-                raise SealError(f"the token {self._token!r} already has a key labelled {self._key!r}")
-            session.generate_key(
-                pkcs11.KeyType.AES,
-                KEY_BYTES * 8,
-                label=self._key,
-                store=True,
-                capabilities=pkcs11.MechanismFlag.ENCRYPT | pkcs11.MechanismFlag.DECRYPT,
-                template={
-                    pkcs11.Attribute.SENSITIVE: True,
-                    pkcs11.Attribute.EXTRACTABLE: False,
-                    pkcs11.Attribute.PRIVATE: True,
-                },
-            )
+            generate_key(session, self._token, self._key)
 
     def wrap(self, key: bytes, aad: bytes) -> bytes:
-        pkcs11 = _pkcs11()
         with self._session() as session:
-            token_key = self._find(session)
+            token_key = find_key(session, self._token, self._key)
             mechanism = self._mechanism
             if mechanism is None:
-                mechanism = _GCM if pkcs11.Mechanism.AES_GCM in _mechanisms(session) else _CBC
+                mechanism = _GCM if binding().Mechanism.AES_GCM in _mechanisms(session) else _CBC
             if mechanism == _GCM:
                 nonce = os.urandom(NONCE_BYTES)
-                parameter = pkcs11.GCMParams(nonce, aad, _TAG_BITS)
-                sealed = token_key.encrypt(key, mechanism=pkcs11.Mechanism.AES_GCM, mechanism_param=parameter)
-                return _GCM + nonce + bytes(sealed)
+                return _GCM + nonce + gcm_seal(token_key, nonce, key, aad)
             salt = os.urandom(KEY_BYTES)
             return _CBC + salt + _enciphered(token_key, salt).wrap(key, aad)
 
     def unwrap(self, wrapped: bytes, aad: bytes) -> bytes:
-        pkcs11 = _pkcs11()
         mechanism, rest = wrapped[:1], wrapped[1:]
+        wrong: tuple[type[Exception], ...] = (*refusals(), Tampered)
         with self._session() as session:
-            token_key = self._find(session)
+            token_key = find_key(session, self._token, self._key)
             try:
                 if mechanism == _GCM:
-                    parameter = pkcs11.GCMParams(rest[:NONCE_BYTES], aad, _TAG_BITS)
-                    return bytes(
-                        token_key.decrypt(
-                            rest[NONCE_BYTES:], mechanism=pkcs11.Mechanism.AES_GCM, mechanism_param=parameter
-                        )
-                    )
+                    return gcm_open(token_key, rest[:NONCE_BYTES], rest[NONCE_BYTES:], aad)
                 if mechanism == _CBC and len(rest) > KEY_BYTES:
                     return _enciphered(token_key, rest[:KEY_BYTES]).unwrap(rest[KEY_BYTES:], aad)
-            except (pkcs11.EncryptedDataInvalid, pkcs11.EncryptedDataLenRange, pkcs11.GeneralError, Tampered):
-                # SoftHSM2 answers a wrong tag with CKR_GENERAL_ERROR.
+            except wrong:
                 pass
         raise WrongSeal(f"the seal {self.id} does not open this: another key sealed it, or it was altered")
 
@@ -192,6 +123,6 @@ def _mechanisms(session: Session) -> Collection[object]:
 
 
 def _enciphered(token_key: Any, salt: bytes) -> WrappingKey:
-    pkcs11 = _pkcs11()
+    pkcs11 = binding()
     key = token_key.encrypt(salt, mechanism=pkcs11.Mechanism.AES_CBC, mechanism_param=bytes(16))
     return WrappingKey(key, b"casemate pkcs11 wrap 1")
