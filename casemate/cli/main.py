@@ -37,6 +37,10 @@ testing against a server started with serve --dev
   reset            put the server back to how it was at its start
   attest           make attestation documents as a Nitro enclave gets them
 
+client-side encryption by the AWS Encryption SDK
+  encrypt          encrypt files under data keys of a KMS key
+  decrypt          decrypt files, whichever of the SDKs encrypted them
+
   version          print the version
 """
 
@@ -290,6 +294,90 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--set", metavar="ISO", help="to a moment, as 2030-01-01T00:00:00Z")
     how.add_argument("--reset", action="store_true", help="back to the machine's time")
     command("reset", "dev:reset", "put a server started with --dev back to how it was at its start")
+
+    for name, run, summary, examples in (
+        (
+            "encrypt",
+            "encrypt:encrypt",
+            "encrypt files under data keys of a KMS key, as messages of the AWS Encryption SDK",
+            "  casemate encrypt --key-id alias/files --encryption-context tenant=blue report.pdf\n"
+            "  casemate encrypt --key-id alias/files --cache-messages 100 --output encrypted/ *.csv\n"
+            "  tar c folder | casemate encrypt --key-id alias/files - > folder.tar.encrypted\n"
+            "Server and credentials are those of AWS's tools (AWS_ENDPOINT_URL, AWS_PROFILE, ...) or, where the "
+            "environment\nnames none or --data is given, those of the data directory.",
+        ),
+        (
+            "decrypt",
+            "encrypt:decrypt",
+            "decrypt files, whichever AWS Encryption SDK encrypted them",
+            "  casemate decrypt --encryption-context tenant=blue report.pdf.encrypted\n"
+            "  casemate decrypt - < folder.tar.encrypted | tar x",
+        ),
+    ):
+        encrypts = name == "encrypt"
+        added = command(name, run, summary, examples)
+        added.add_argument("file", metavar="FILE", nargs="+", help="what to read; -: standard input")
+        added.add_argument(
+            "--key-id",
+            metavar="KEY",
+            action="append",
+            required=encrypts,
+            default=None if encrypts else [],
+            help="a KMS key's id, ARN or alias; more of them can decrypt, too; may be repeated"
+            if encrypts
+            else "use no other KMS key than this; may be repeated (default: what the file names)",
+        )
+        added.add_argument(
+            "--encryption-context",
+            metavar="NAME=VALUE",
+            action="append",
+            default=[],
+            help="what the file is for, not secret, bound to it; may be repeated"
+            if encrypts
+            else "refuse what has another encryption context; may be repeated",
+        )
+        added.add_argument(
+            "--output",
+            metavar="PATH",
+            help="a file, a directory that exists, or - for standard output (default: beside the input)",
+        )
+        added.add_argument(
+            "--suffix",
+            metavar="TEXT",
+            help=f"{'added to' if encrypts else 'taken from'} the input's name (default: .encrypted)",
+        )
+        added.add_argument("--force", action="store_true", help="replace outputs that are there already")
+        added.add_argument("--quiet", action="store_true", help="show no progress of large files")
+        if encrypts:
+            added.add_argument(
+                "--cache-messages", metavar="N", help="one data key for up to so many files (default: 1)"
+            )
+            added.add_argument(
+                "--cache-bytes", metavar="N", help="one data key for up to so many bytes of files"
+            )
+            added.add_argument(
+                "--algorithm-suite",
+                choices=(
+                    "AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384",
+                    "AES_256_GCM_HKDF_SHA512_COMMIT_KEY",
+                ),
+                default="AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384",
+                metavar="NAME",
+                help="with a signature (AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384, the default) or without "
+                "(AES_256_GCM_HKDF_SHA512_COMMIT_KEY); both commit to the key",
+            )
+        else:
+            added.add_argument(
+                "--allow-no-commitment",
+                action="store_true",
+                help="also what was encrypted without key commitment, as by SDKs before 2.0",
+            )
+        added.add_argument(
+            "--cache-age",
+            metavar="TIME",
+            help="use data keys again for so long, as 90s, 5m"
+            + (" (default with another limit: 5m)" if encrypts else " (default: ask KMS for each file)"),
+        )
 
     attest = command(
         "attest",

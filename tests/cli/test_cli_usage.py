@@ -23,6 +23,8 @@ COMMANDS = [
     "clock",
     "reset",
     "attest",
+    "encrypt",
+    "decrypt",
     "version",
 ]
 

@@ -62,6 +62,17 @@ def test_envelope_encryption(server_env: dict[str, str], tmp_path: Path) -> None
         assert told in done.stderr
 
 
+def test_what_caching_data_keys_saves(server_env: dict[str, str]) -> None:
+    made = run(
+        *("aws", "kms", "create-key", "--query", "KeyMetadata.Arn", "--output", "text"), env=server_env
+    )
+    assert made.returncode == 0, made.stderr
+    done = run(sys.executable, EXAMPLES / "data_key_caching.py", made.stdout.strip(), "200", env=server_env)
+    assert done.returncode == 0, done.stderr
+    page = (ROOT / "docs" / "client-side-encryption.md").read_text()
+    assert f"```\n{done.stdout}```" in page, "the page shows what the program prints"
+
+
 def test_what_runs_in_an_enclave(tmp_path: Path) -> None:
     authority = tmp_path / "authority"
     env = {
