@@ -194,8 +194,44 @@ class MfaDevice(Entity):
             yield Link("user", self.owner)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginProfile(Entity):
+    """A user's password, by the user's id as its name. verifier: what it is checked against; former: those of the
+    passwords before it, newest first; changed: since when it is the password; reset: the user must change it."""
+
+    KIND = "login-profile"
+    PREFIX = "ALPA"
+
+    verifier: str
+    former: Sequence[str] = ()
+    changed: float
+    reset: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordPolicy(Entity):
+    """An account's rules for passwords, by the account's id as its name. Ages in days; 0: no bound."""
+
+    KIND = "password-policy"
+    PREFIX = "APPA"
+
+    length: int = 6
+    symbols: bool = False
+    numbers: bool = False
+    uppercase: bool = False
+    lowercase: bool = False
+    own_change: bool = False
+    age: int = 0
+    reuse: int = 0
+    hard_expiry: bool = False
+
+
 KINDS: Mapping[str, type[Entity]] = {
-    kind.KIND: kind for kind in (User, Group, Role, ManagedPolicy, InstanceProfile, MfaDevice)
+    kind.KIND: kind
+    for kind in (
+        *(User, Group, Role, ManagedPolicy, InstanceProfile),
+        *(MfaDevice, LoginProfile, PasswordPolicy),
+    )
 }
 
 _COLUMNS = frozenset({"account", "name", "path", "id", "created"})

@@ -12,7 +12,7 @@ from casemate.gate.resource import Resource
 from casemate.services.iam import access_key_rows, mfa
 from casemate.services.iam.attachments import check_bare
 from casemate.services.iam.boundaries import checked_boundary
-from casemate.services.iam.entities import User, unique_id
+from casemate.services.iam.entities import LoginProfile, User, unique_id
 from casemate.services.iam.pages import Page
 from casemate.services.iam.quotas import check_room
 from casemate.services.iam.refusals import conflict, exists
@@ -105,6 +105,8 @@ def delete_user(call: Call, req: iam.DeleteUserRequest, target: Target[User]) ->
     check_bare(user)
     if user.groups:
         raise conflict("Cannot delete entity, must remove users from group first.")
+    if call.part(Entities).find(call.tx, LoginProfile, call.account, user.id) is not None:
+        raise conflict("Cannot delete entity, must delete login profile first.")
     if mfa.devices_of(call.part(Entities), call.tx, call.account, user.id):
         raise conflict("Cannot delete entity, must delete MFA device first.")
     call.part(Entities).remove(call.tx, user)
