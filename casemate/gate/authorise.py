@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from casemate.engine.policy import Decision, Question, prepare
+from casemate.engine.policy import Decision, Grade, Question, Residual, prepare
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.conditions import lookup_for
@@ -22,6 +22,10 @@ _DENIED = {
     "ec2": ("UnauthorizedOperation", 403),
     "s3": ("AccessDenied", 403),
 }
+
+# As if there were no such resource, whatever its policy and its grants say.
+_ABSENT = Decision(False, False, "resource-based policy")
+_OF_CLOSED_ACCOUNT = Residual(_ABSENT, lambda _lookup: _ABSENT)
 
 
 def authorise(call: Call, served: Served, target: Any, request: Mapping[str, Any]) -> None:
@@ -46,40 +50,50 @@ def authorise(call: Call, served: Served, target: Any, request: Mapping[str, Any
 
 
 def decide(call: Call, action: str, resource: Resource, request: Mapping[str, Any]) -> Decision:
-    """The engine's decision, by way of the residual that is kept with the caller's identity."""
+    """The engine's decision, by way of the residual that is kept with the caller's identity. Grants are looked at
+    only where policies neither allow nor deny."""
+    residual = _residual(call, action, resource, 0)
+    constant = residual.constant
+    decision = residual.decide(lookup_for(call, resource, request)) if constant is None else constant
+    if decision.allowed or decision.explicit:
+        return decision
+    granted = resource.granted(action, call, request)
+    if granted is Grade.NONE:
+        return decision
+    return _residual(call, action, resource, int(granted)).decide(lookup_for(call, resource, request))
+
+
+def _residual(call: Call, action: str, resource: Resource, granted: int) -> Residual:
+    """granted: a Grade, as the plain number, whose hash is quicker than an enumeration's."""
     identity = call.identity
-    key = (action, resource.arn)
+    key = (action, resource.arn, granted)
     entry = identity.residuals.get(key)
     # Policies are compiled once per text, so the same object means that nothing the residual rests on changed.
     if entry is not None and entry[0] is resource.policy and entry[1] == resource.account:
-        residual = entry[2]
-    else:
-        standing_of = call.gate.organizations.standing
-        scps = standing_of(identity.account, call.transaction).scps
-        owner = standing_of(resource.account, call.transaction)
-        if owner.closed:
-            # As if there were no such resource.
-            return Decision(False, False, "resource-based policy")
-        residual = prepare(
-            Question(
-                principal=identity.principal,
-                attached=replace(identity.attached, scps=scps) if scps else identity.attached,
-                action=action,
-                resource=resource.arn,
-                resource_account=resource.account,
-                resource_policy=resource.policy,
-                rcps=owner.rcps,
-                guarded=resource.guarded,
-                known=identity.known,
-            )
+        return entry[2]
+    standing_of = call.gate.organizations.standing
+    scps = standing_of(identity.account, call.transaction).scps
+    owner = standing_of(resource.account, call.transaction)
+    if owner.closed:
+        return _OF_CLOSED_ACCOUNT
+    residual = prepare(
+        Question(
+            principal=identity.principal,
+            attached=replace(identity.attached, scps=scps) if scps else identity.attached,
+            action=action,
+            resource=resource.arn,
+            resource_account=resource.account,
+            resource_policy=resource.policy,
+            rcps=owner.rcps,
+            guarded=resource.guarded,
+            known=identity.known,
+            granted=Grade(granted),
         )
-        if len(identity.residuals) >= MAX_RESIDUALS:
-            identity.residuals.clear()
-        identity.residuals[key] = (resource.policy, resource.account, residual)
-    constant = residual.constant
-    if constant is not None:
-        return constant
-    return residual.decide(lookup_for(call, resource, request))
+    )
+    if len(identity.residuals) >= MAX_RESIDUALS:
+        identity.residuals.clear()
+    identity.residuals[key] = (resource.policy, resource.account, residual)
+    return residual
 
 
 def denied(call: Call, action: str, resource: Resource, decision: Decision) -> AwsError:

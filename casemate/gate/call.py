@@ -60,6 +60,8 @@ class Call:
     request: Mapping[str, Any] = MappingProxyType({})
     """The parameters, once they are parsed."""
     via: tuple[str, ...] = ()
+    source_arn: str = ""
+    """The resource on whose behalf a service calls; '' when it does not say, and of all other callers."""
     transaction: Tx | None = None
     """The transaction of a write or of a read that may wait; None in the event loop."""
     mutable: bool = False
@@ -154,7 +156,7 @@ class Call:
         call.done_before = self.done_before
         return call
 
-    def passed_on(self, request: Mapping[str, Any], via: str, route: Route) -> Call:
+    def passed_on(self, request: Mapping[str, Any], via: str, route: Route, source_arn: str = "") -> Call:
         """The call that a service makes of another on this caller's behalf (``Gate.ask``)."""
         child = self.again()
         child.counted = self.counted
@@ -167,4 +169,5 @@ class Call:
         child.route = route
         child.request = request
         child.via = (*self.via, via) if via else self.via
+        child.source_arn = source_arn
         return child

@@ -32,9 +32,16 @@ def _since_mfa(call: Call) -> Value:
     return None if session is None or session.mfa is None else str(max(0, int(call.now - session.mfa)))
 
 
+def _source_account(call: Call) -> Value:
+    parts = call.source_arn.split(":", 5)
+    return (parts[4] if len(parts) == 6 else "") or None
+
+
 # A key that the request's context does not hold answers None. What a service does on a caller's behalf carries
 # neither the caller's network nor their client.
 _OF_CALL: dict[str, Callable[[Call], Value]] = {
+    "aws:sourcearn": lambda call: call.source_arn or None,
+    "aws:sourceaccount": _source_account,
     "aws:currenttime": lambda call: iso_time(call.now),
     "aws:epochtime": lambda call: str(int(call.now)),
     "aws:multifactorauthage": _since_mfa,

@@ -193,9 +193,16 @@ class Gate:
 
     # --- what services call
 
-    def ask(self, call: Call, operation: Operation[Any, Any], request: Mapping[str, Any], via: str) -> Any:
+    def ask(
+        self,
+        call: Call,
+        operation: Operation[Any, Any],
+        request: Mapping[str, Any],
+        via: str,
+        source_arn: str = "",
+    ) -> Any:
         """A call that a handler makes of another service: steps 5 to 9, as the same caller, in its transaction."""
-        child = call.passed_on(request, via, self._router.route_to(operation))
+        child = call.passed_on(request, via, self._router.route_to(operation), source_arn)
         try:
             if operation.served is None:
                 raise _not_served(operation)

@@ -23,8 +23,8 @@ class Identity:
     """A principal with its policies. Cached between requests; made anew when anything of it changes.
 
     known: the condition keys that follow from the principal alone (lower case); audit: CloudTrail's
-    userIdentity; residuals: decisions evaluated as far as possible, by (action, resource ARN), with the
-    resource policy and the owner that they rest on; session: of temporary credentials, None of others.
+    userIdentity; residuals: decisions evaluated as far as possible, by (action, resource ARN, reach of a grant), with
+    the resource policy and the owner that they rest on; session: of temporary credentials, None of others.
     """
 
     __slots__ = ("account", "attached", "audit", "known", "principal", "residuals", "session")
@@ -43,7 +43,7 @@ class Identity:
         self.known = known
         self.audit = orjson.dumps(audit)
         self.session = session
-        self.residuals: dict[tuple[str, str], tuple[Policy | None, str, Residual]] = {}
+        self.residuals: dict[tuple[str, str, int], tuple[Policy | None, str, Residual]] = {}
 
     def __repr__(self) -> str:
         return f"<Identity {self.principal.arn}>"

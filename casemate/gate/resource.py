@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orjson import dumps
 
-from casemate.engine.policy import Policy
+from casemate.engine.policy import Grade, Policy
 from casemate.errors import AwsError
 
 if TYPE_CHECKING:
@@ -59,3 +59,8 @@ class Resource:
         """The value of one of the service's own condition keys (in lower case) for this request; None when it
         is not in the request's context."""
         return None
+
+    def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:  # noqa: ARG002
+        """How far a grant on the resource that allows this call reaches the caller. Asked only of calls that no
+        policy allows and none denies; grants are KMS's."""
+        return Grade.NONE

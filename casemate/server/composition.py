@@ -41,8 +41,10 @@ from casemate.services.iam.directory import IamDirectory
 from casemate.services.iam.store import Entities
 from casemate.services.iam.upgrade import move_users
 from casemate.services.iam.uses import EVERY, Uses
+from casemate.services.kms import grant_store as kms_grants
 from casemate.services.kms import keys as kms_keys
 from casemate.services.kms.billing import BILLED as KMS_BILLED
+from casemate.services.kms.grant_store import Grants
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
@@ -90,6 +92,7 @@ DOMAINS = (
     kms_keys.ALIASES,
     quota_values.DOMAIN,
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
+    *(kms_grants.domain(shard) for shard in range(kms_grants.SHARDS)),
 )
 """All domains of generations: of every cache there is."""
 
@@ -182,6 +185,7 @@ def open_worker(
     meter = Meter(opened.store, config.journal, JournalCipher(opened.root), BILLED)
     parts: dict[type, Any] = {
         Entities: Entities(opened.keyring),
+        Grants: opened.keys.grants,
         Keys: opened.keys,
         Organizations: organizations_of,
         TrustedRoots: TrustedRoots(frozenset(config.attestation_roots)),

@@ -17,6 +17,8 @@ from casemate.wire.timestamps import to_cloudtrail
 
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 _LEFT_OUT = object()
+_UNSHOWN = frozenset({"GrantTokenType"})
+"""Shapes that CloudTrail does not show although the model does not call them sensitive."""
 
 _UNMARKED = frozenset({"tokenType"})
 """Shapes that the models do not mark as sensitive although they are: session tokens."""
@@ -35,6 +37,8 @@ class _Redactors:
             return lambda _value: _LEFT_OUT
         if shape.sensitive or shape.name in _UNMARKED:
             return lambda _value: HIDDEN
+        if shape.name in _UNSHOWN:
+            return lambda _value: _LEFT_OUT
         if shape.kind == "timestamp":
             return lambda value: to_cloudtrail(value) if isinstance(value, datetime) else value
         if shape.kind not in ("structure", "list", "map") or shape.document:

@@ -43,6 +43,15 @@ def _inline(*actions: str, resource: str = "*", condition: Mapping[str, Any] | N
 _USERS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
     "nobody": (ACCOUNT, (), ""),
+    "helper": (ACCOUNT, (), ""),
+    "retirer": (ACCOUNT, (), _inline("kms:RetireGrant", "kms:ListRetirableGrants")),
+    "forbidden": (
+        ACCOUNT,
+        (),
+        json.dumps(
+            {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "kms:*", "Resource": "*"}}
+        ),
+    ),
     "reader": (ACCOUNT, (), _inline("kms:DescribeKey", "kms:Encrypt")),
     "tagged": (
         ACCOUNT,

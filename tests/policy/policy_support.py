@@ -9,6 +9,7 @@ from typing import Any
 from casemate.engine.policy import (
     Attached,
     Decision,
+    Grade,
     Kind,
     Policy,
     Principal,
@@ -114,6 +115,7 @@ def ask(
     boundary: Policy | None = None,
     session: Sequence[Policy] | None = None,
     scps: Sequence[Sequence[Policy]] = (),
+    granted: Grade = Grade.NONE,
 ) -> Decision:
     """The full evaluation's decision, once it is certain that the residual's is no other."""
     question = Question(
@@ -131,6 +133,7 @@ def ask(
         tuple(tuple(level) for level in rcps),
         guarded,
         {**principal_keys(principal), **(known or {})},
+        granted,
     )
     return agreed(question, dict(keys or {}))
 
@@ -144,8 +147,10 @@ def agreed(question: Question, keys: dict[str, Value]) -> Decision:
         # Several policies may have granted it, and the quick answer names what it came upon first.
         applied = {each.statement for each in explain(question, keys.get) if each.applies}
         assert set(quick.statements) <= applied, (quick, full)
-        assert quick.policy_kind in {full.policy_kind, *(each.policy_kind for each in quick.statements)} or (
-            question.principal.is_root
+        assert (
+            quick.policy_kind in {full.policy_kind, *(each.policy_kind for each in quick.statements)}
+            or question.principal.is_root
+            or (question.granted is not Grade.NONE and "grant" in (quick.policy_kind, full.policy_kind))
         )
     else:
         assert set(quick.statements) <= set(full.statements), (quick, full)

@@ -30,6 +30,7 @@ from policy_support import (
 
 from casemate.engine.policy import (
     Attached,
+    Grade,
     Kind,
     Policy,
     PolicyError,
@@ -187,6 +188,7 @@ class Maker:
             self.levels("rcp"),
             self.one([True, False, False]),
             known,
+            self.one([*Grade, Grade.NONE, Grade.NONE, Grade.NONE]),
         )
 
 
@@ -225,6 +227,18 @@ def test_adding_a_deny_never_allows_more(make: Maker, kind: Kind) -> None:
     written = make.statement(kind, "Deny")
     if agreed(_also(question, kind, written), request).allowed:
         assert agreed(question, request).allowed
+
+
+@settings(max_examples=300, deadline=None)
+@given(makers)
+def test_a_grant_that_reaches_further_never_allows_less(make: Maker) -> None:
+    question, request = make.question(), make.request()
+    before = None
+    for granted in Grade:
+        decision = agreed(_with(question, granted=granted), request)
+        assert before is None or decision.allowed or not before.allowed
+        assert before is None or decision.explicit == before.explicit
+        before = decision
 
 
 def _also(question: Question, kind: Kind, written: dict[str, Any]) -> Question:

@@ -17,7 +17,14 @@ from casemate.engine.policy.document import parse
 from casemate.engine.policy.errors import Kind, PolicyError
 from casemate.engine.policy.evaluate import Considered, decide, explain
 from casemate.engine.policy.model import Policy, Statement
-from casemate.engine.policy.principals import Principal, principal_keys
+from casemate.engine.policy.principals import (
+    Grade,
+    Principal,
+    PrincipalElement,
+    canonical_name,
+    names_of,
+    principal_keys,
+)
 from casemate.engine.policy.question import Attached, Question
 from casemate.engine.policy.residual import Residual, prepare
 from casemate.engine.policy.variables import Lookup, Value
@@ -26,18 +33,22 @@ __all__ = [
     "Attached",
     "Considered",
     "Decision",
+    "Grade",
     "Kind",
     "Lookup",
     "Matched",
     "Policy",
     "PolicyError",
     "Principal",
+    "PrincipalElement",
     "Question",
     "Residual",
     "Statement",
     "Value",
+    "canonical_name",
     "decide",
     "explain",
+    "names_of",
     "parse",
     "prepare",
     "principal_keys",

@@ -12,6 +12,7 @@ SCP: Final = "service control policy"
 RCP: Final = "resource control policy"
 BOUNDARY: Final = "permissions boundary"
 SESSION: Final = "session policy"
+GRANT: Final = "grant"
 
 _WITH_ARTICLE: Final = {IDENTITY: "an " + IDENTITY, TRUST: "the " + TRUST}
 
@@ -31,7 +32,7 @@ class Matched:
 class Decision:
     """explicit: a Deny statement applied. policy_kind: the kind of policy that decided, as AWS's error texts
     call it: of the Deny, of the missing Allow, or of the Allow. statements: which ones; none when an Allow is
-    missing or the root user needs none."""
+    missing, the root user needs none, or a grant allows."""
 
     allowed: bool
     explicit: bool

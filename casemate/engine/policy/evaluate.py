@@ -1,7 +1,9 @@
 """Full evaluation of a question, statement by statement and in AWS's order.
 
 The order is that of AWS's "Policy evaluation logic", "Cross-account policy evaluation logic" and, for guarded
-resources, "Key policies in AWS KMS" and "Allowing users in other accounts to use a KMS key". This module
+resources, "Key policies in AWS KMS", "Allowing users in other accounts to use a KMS key" and, for grants,
+"Troubleshooting key access": a grant is worth what an Allow for its grantee in the resource's policy is, except
+that the grantee's account need not allow as well. This module
 favours being read next to those pages; ``residual`` gives the same answers fast, and a property test holds
 them together.
 """
@@ -127,7 +129,9 @@ class _Evaluation:
         policies = () if asked.resource_policy is None else (asked.resource_policy,)
         grants = self._applying(policies, kind, "Allow")
         by_resource = tuple(each.statement for each in grants)
-        reach = max((each.grade for each in grants), default=Grade.NONE)
+        by_policy = max((each.grade for each in grants), default=Grade.NONE)
+        reach = max(by_policy, asked.granted)
+        source = kind if by_policy > asked.granted or reach is Grade.NONE else words.GRANT
         by_identity = tuple(
             each.statement for each in self._applying(asked.identity_policies, words.IDENTITY, "Allow")
         )
@@ -135,18 +139,18 @@ class _Evaluation:
         if asked.by_resource_policy_alone:
             # Services, anonymous and federated callers: nothing else could speak for them.
             if reach is Grade.DIRECT:
-                return Decision(True, False, kind, by_resource)
+                return Decision(True, False, source, by_resource)
             return Decision(False, False, kind)
         if asked.is_cross_account:
             # Both accounts must allow: the resource's by its policy, the principal's by its identity
-            # policies.
+            # policies. Who is a grantee needs no more than the grant.
             if reach is Grade.NONE:
                 return Decision(False, False, kind)
-            if not identity_allows:
+            if not identity_allows and asked.granted < Grade.ENTITY:
                 return Decision(False, False, words.IDENTITY)
         elif reach is Grade.DIRECT:
-            # No implicit deny elsewhere counts against a grant to the very principal.
-            return Decision(True, False, kind, by_resource)
+            # No implicit deny elsewhere counts against what is given to the very principal.
+            return Decision(True, False, source, by_resource)
         elif reach is not Grade.ENTITY:
             if asked.guarded and reach is Grade.NONE:
                 return Decision(False, False, kind)
@@ -159,4 +163,4 @@ class _Evaluation:
         ):
             return Decision(False, False, words.SESSION)
         by_itself = asked.is_cross_account or reach is Grade.ENTITY
-        return Decision(True, False, kind if by_itself else words.IDENTITY, by_resource + by_identity)
+        return Decision(True, False, source if by_itself else words.IDENTITY, by_resource + by_identity)

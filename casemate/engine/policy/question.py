@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from casemate.engine.policy import decision as words
 from casemate.engine.policy.model import Policy
-from casemate.engine.policy.principals import Principal
+from casemate.engine.policy.principals import Grade, Principal
 from casemate.engine.policy.rcp_services import rcps_apply_to
 from casemate.engine.policy.variables import Value
 
@@ -37,7 +37,8 @@ class Question:
     of the resource's account, by level, as Attached.scps. guarded: the resource policy must allow, as of KMS
     keys and roles (identity policies count only where it lets the account delegate). known: condition keys,
     in lower case, that do not change from request to request; None says that a key is never there. Take
-    ``principal_keys(principal)`` and add tags, organisation and the like.
+    ``principal_keys(principal)`` and add tags, organisation and the like. granted: how far a grant on the resource
+    that allows this very request reaches the principal, as Principal elements do: a KMS grant's grantee.
     """
 
     principal: Principal
@@ -49,6 +50,7 @@ class Question:
     rcps: tuple[tuple[Policy, ...], ...] = ()
     guarded: bool = False
     known: Mapping[str, Value] = field(default_factory=dict)
+    granted: Grade = Grade.NONE
 
     @property
     def is_cross_account(self) -> bool:

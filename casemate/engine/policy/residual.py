@@ -54,6 +54,9 @@ class Residual:
         self.decide: Final = decide
 
 
+#: What a grant that allows the request is among the Allows of the resource.
+_BY_GRANT: Final[_Alternative] = ((), Decision(True, False, words.GRANT))
+
 #: Refuses where a residual has no way at all. prepare always makes one.
 _NOTHING_ALLOWS: Final = Decision(False, False, words.IDENTITY)
 
@@ -290,6 +293,8 @@ def prepare(question: Question) -> Residual:
     kind = question.resource_kind
     policy = question.resource_policy
     grants = preparation.grants(policy, kind)
+    if question.granted is not Grade.NONE:
+        grants[question.granted] = (_BY_GRANT, *grants[question.granted])
     identity = layer(question.identity_policies, words.IDENTITY)
     if question.principal.is_root:
         identity = (((), Decision(True, False, words.IDENTITY)),)
@@ -323,6 +328,8 @@ def _ways(
         return [[_Gate(direct, _AT_RESOURCE, no_resource, True)]]
     by_identity = _Gate(identity, _AT_IDENTITY, no_identity, True)
     if question.is_cross_account:
+        if question.granted >= Grade.ENTITY:
+            return [[_Gate((_BY_GRANT,), _AT_RESOURCE, no_resource, True), *limits]]
         anyhow = _Gate(direct + entity + account, _AT_RESOURCE, no_resource, True)
         return [[anyhow, by_identity._replace(decides=False), *limits]]
     to_principal = [_Gate(direct, _AT_RESOURCE, no_resource, True)]

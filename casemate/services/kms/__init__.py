@@ -9,6 +9,7 @@ from casemate.services.kms import (
     aliases,
     crypto,
     deletion,
+    grants,
     imported,
     imports,
     lifecycle,
@@ -27,7 +28,18 @@ if TYPE_CHECKING:
     from casemate.services.kms.key import Key
     from casemate.store.jobs import Job
 
-__all__ = ["aliases", "crypto", "imports", "jobs", "lifecycle", "policies", "replicas", "rotations", "tags"]
+__all__ = [
+    "aliases",
+    "crypto",
+    "grants",
+    "imports",
+    "jobs",
+    "lifecycle",
+    "policies",
+    "replicas",
+    "rotations",
+    "tags",
+]
 
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:

@@ -9,13 +9,13 @@ from typing import Any
 from casemate.api import kms
 from casemate.engine.envelope.errors import BadCiphertext
 from casemate.engine.envelope.message import open_message, seal_message
-from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
+from casemate.services.kms.grant_tokens import check_tokens
 from casemate.services.kms.key import SYMMETRIC_DEFAULT, Key
 from casemate.services.kms.quotas import cryptographic
 from casemate.services.kms.recipients import attested_recipient
-from casemate.services.kms.refusals import invalid, invalid_ciphertext, not_served
+from casemate.services.kms.refusals import end_dry_run, invalid, invalid_ciphertext, not_served
 from casemate.services.kms.targets import (
     AccountWide,
     ReEncryption,
@@ -47,20 +47,6 @@ def _context(context: Mapping[str, str] | None) -> Mapping[str, str]:
     return context
 
 
-def _check(req: Mapping[str, Any]) -> None:
-    """What these operations have in common, and rarely use."""
-    if req.get("GrantTokens"):
-        raise AwsError("InvalidGrantTokenException", "Invalid grant token.")
-
-
-def _end_dry_run(req: Mapping[str, Any]) -> None:
-    """The last check: whatever would be refused has been refused before."""
-    if req.get("DryRun"):
-        raise AwsError(
-            "DryRunOperationException", "The request would have succeeded, but the DryRun option is set.", 412
-        )
-
-
 def _open(sealed: Sealed, context: Mapping[str, str]) -> bytes:
     backing = sealed.key.backing.get(sealed.material)
     if backing is None:
@@ -76,10 +62,10 @@ def encrypt(call: Call, req: kms.EncryptRequest, key: Key) -> kms.EncryptRespons
     """Seal up to 4 096 bytes under a symmetric key, the encryption context bound as additional data."""
     key.must_be_usable("Encrypt")
     key.must_take(req.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT))
-    _check(req)
+    check_tokens(call, req)
     context = _context(req.get("EncryptionContext"))
     if "DryRun" in req:
-        _end_dry_run(req)
+        end_dry_run(req)
     return {
         "CiphertextBlob": seal_message(key.current, key.arn, req["Plaintext"], context),
         "KeyId": key.arn,
@@ -93,14 +79,14 @@ def decrypt(call: Call, req: kms.DecryptRequest, sealed: Sealed) -> kms.DecryptR
     key = sealed.key
     key.must_be_usable("Decrypt")
     key.must_take(req.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT))
-    _check(req)
+    check_tokens(call, req)
     recipient = attested_recipient(call, req) if "Recipient" in req else None
     context = _context(req.get("EncryptionContext"))
     if not sealed.material:
-        _end_dry_run(req)
+        end_dry_run(req)
     plaintext = _open(sealed, context)
     if "DryRun" in req:
-        _end_dry_run(req)
+        end_dry_run(req)
     answer: kms.DecryptResponse = {
         "KeyId": key.arn,
         "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
@@ -126,14 +112,14 @@ def re_encrypt(call: Call, req: kms.ReEncryptRequest, both: ReEncryption) -> kms
     source.key.must_take(req.get("SourceEncryptionAlgorithm", SYMMETRIC_DEFAULT))
     destination.must_be_usable("ReEncryptTo")
     destination.must_take(req.get("DestinationEncryptionAlgorithm", SYMMETRIC_DEFAULT))
-    _check(req)
+    check_tokens(call, req)
     before = _context(req.get("SourceEncryptionContext"))
     after = _context(req.get("DestinationEncryptionContext"))
     if not source.material:
-        _end_dry_run(req)
+        end_dry_run(req)
     plaintext = _open(source, before)
     if "DryRun" in req:
-        _end_dry_run(req)
+        end_dry_run(req)
     return {
         "CiphertextBlob": seal_message(destination.current, destination.arn, plaintext, after),
         "SourceKeyId": source.key.arn,
@@ -145,17 +131,17 @@ def re_encrypt(call: Call, req: kms.ReEncryptRequest, both: ReEncryption) -> kms
     }
 
 
-def _data_key(req: Mapping[str, Any], key: Key, operation: str) -> tuple[bytes, bytes]:
+def _data_key(call: Call, req: Mapping[str, Any], key: Key, operation: str) -> tuple[bytes, bytes]:
     """A new data key and its ciphertext."""
     spec: str = req.get("KeySpec", "")
     count: int = req.get("NumberOfBytes", 0)
     if bool(spec) == bool(count):
         raise invalid("Please specify either number of bytes or key spec.")
     key.must_be_usable(operation)
-    _check(req)
+    check_tokens(call, req)
     context = _context(req.get("EncryptionContext"))
     if "DryRun" in req:
-        _end_dry_run(req)
+        end_dry_run(req)
     data_key = os.urandom(count or _DATA_KEY_BYTES[spec])
     return data_key, seal_message(key.current, key.arn, data_key, context)
 
@@ -164,7 +150,7 @@ def _data_key(req: Mapping[str, Any], key: Key, operation: str) -> tuple[bytes, 
 def generate_data_key(call: Call, req: kms.GenerateDataKeyRequest, key: Key) -> kms.GenerateDataKeyResponse:
     """Random bytes for the caller to encrypt with, in the clear and sealed."""
     recipient = attested_recipient(call, req) if "Recipient" in req else None
-    data_key, blob = _data_key(req, key, "GenerateDataKey")
+    data_key, blob = _data_key(call, req, key, "GenerateDataKey")
     answer: kms.GenerateDataKeyResponse = {
         "CiphertextBlob": blob,
         "KeyId": key.arn,
@@ -182,7 +168,7 @@ def generate_data_key_without_plaintext(
     call: Call, req: kms.GenerateDataKeyWithoutPlaintextRequest, key: Key
 ) -> kms.GenerateDataKeyWithoutPlaintextResponse:
     """Random bytes, sealed only: for a data key that somebody else will open later."""
-    blob = _data_key(req, key, "GenerateDataKeyWithoutPlaintext")[1]
+    blob = _data_key(call, req, key, "GenerateDataKeyWithoutPlaintext")[1]
     return {"CiphertextBlob": blob, "KeyId": key.arn, "KeyMaterialId": key.current.id}
 
 

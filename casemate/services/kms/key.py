@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from casemate.engine.envelope.message import BackingKey
-from casemate.engine.policy import Policy
+from casemate.engine.policy import Grade, Policy
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.conditions import iso_time
 from casemate.gate.resource import Resource, Value
 from casemate.services.kms import recipients
+from casemate.services.kms.grant_conditions import OF_GRANTS, context_of, operation_of
+from casemate.services.kms.grant_store import Grants, matching
 from casemate.services.kms.naming import key_arn, parse_key_name
 from casemate.services.kms.rows import KeyRow, MaterialRow
 
@@ -25,7 +27,10 @@ SYMMETRIC_DEFAULT = "SYMMETRIC_DEFAULT"
 ENCRYPT_DECRYPT = "ENCRYPT_DECRYPT"
 
 _ENCRYPTING = frozenset(
-    {"Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"}
+    {
+        *("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"),
+        *("GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext"),
+    }
 )
 _OWN_TAGS = "aws:requesttag/"
 _CONTEXT = "kms:encryptioncontext:"
@@ -72,12 +77,21 @@ class Key(Resource):
         if of_key is not None:
             return of_key(self)
         if key.startswith(_CONTEXT):
-            return of_context(key, request.get("EncryptionContext"))
+            return of_context(key, context_of(request))
         if key == "kms:encryptioncontextkeys":
-            return context_keys(request.get("EncryptionContext"))
+            return context_keys(context_of(request))
         if key == "kms:requestalias":
             return request_alias(request.get("KeyId"))
         return of_request(key, call, request)
+
+    def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:
+        return self.granted_with(action, call, request, request.get("EncryptionContext"))
+
+    def granted_with(
+        self, action: str, call: Call, request: Mapping[str, Any], context: Mapping[str, str] | None
+    ) -> Grade:
+        """``granted``, for a request with this encryption context."""
+        return call.part(Grants).reach(call, self.row[:3], action, matching(call, request, context))
 
     @property
     def lacks_material(self) -> bool:
@@ -235,34 +249,34 @@ def of_request(key: str, call: Call, request: Mapping[str, Any]) -> Value:
     return None
 
 
-def _operation(call: Call) -> str:
-    return call.route.operation.name if call.route is not None else ""
-
-
 def _algorithm(call: Call, request: Mapping[str, Any]) -> Value:
-    if _operation(call) not in _ENCRYPTING:
+    if operation_of(call) not in _ENCRYPTING:
         return None
     return str(request.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT))
 
 
 def _bypass(call: Call, request: Mapping[str, Any]) -> Value:
-    if _operation(call) not in ("CreateKey", "PutKeyPolicy"):
+    if operation_of(call) not in ("CreateKey", "PutKeyPolicy"):
         return None
     return "true" if request.get("BypassPolicyLockoutSafetyCheck") else "false"
 
 
 def _policy_name(call: Call, request: Mapping[str, Any]) -> Value:
-    if _operation(call) not in ("GetKeyPolicy", "PutKeyPolicy"):
+    if operation_of(call) not in ("GetKeyPolicy", "PutKeyPolicy"):
         return None
     return str(request.get("PolicyName", "default"))
 
 
 def _window(call: Call, request: Mapping[str, Any]) -> Value:
-    return str(request.get("PendingWindowInDays", 30)) if _operation(call) == "ScheduleKeyDeletion" else None
+    return (
+        str(request.get("PendingWindowInDays", 30)) if operation_of(call) == "ScheduleKeyDeletion" else None
+    )
 
 
 def _rotation_period(call: Call, request: Mapping[str, Any]) -> Value:
-    return str(request.get("RotationPeriodInDays", 365)) if _operation(call) == "EnableKeyRotation" else None
+    return (
+        str(request.get("RotationPeriodInDays", 365)) if operation_of(call) == "EnableKeyRotation" else None
+    )
 
 
 def _valid_to(call: Call, request: Mapping[str, Any]) -> Value:
@@ -271,9 +285,13 @@ def _valid_to(call: Call, request: Mapping[str, Any]) -> Value:
 
 
 def _expiration_model(call: Call, request: Mapping[str, Any]) -> Value:
-    if _operation(call) != "ImportKeyMaterial":
+    if operation_of(call) != "ImportKeyMaterial":
         return None
     return str(request.get("ExpirationModel", "KEY_MATERIAL_EXPIRES"))
+
+
+def _message_type(call: Call, request: Mapping[str, Any]) -> Value:
+    return str(request.get("MessageType", "RAW")) if operation_of(call) in ("Sign", "Verify") else None
 
 
 def _tag_keys(call: Call, request: Mapping[str, Any]) -> Value:
@@ -294,5 +312,11 @@ _OF_CALL: Mapping[str, Callable[[Call, Mapping[str, Any]], Value]] = {
     "kms:replicaregion": lambda _, request: request.get("ReplicaRegion"),
     "kms:rotationperiodindays": _rotation_period,
     "kms:schedulekeydeletionpendingwindowindays": _window,
+    "kms:datakeypairspec": lambda _, request: request.get("KeyPairSpec"),
+    "kms:keyagreementalgorithm": lambda _, request: request.get("KeyAgreementAlgorithm"),
+    "kms:macalgorithm": lambda _, request: request.get("MacAlgorithm"),
+    "kms:messagetype": _message_type,
+    "kms:signingalgorithm": lambda _, request: request.get("SigningAlgorithm"),
     "aws:tagkeys": _tag_keys,
+    **OF_GRANTS,
 }

@@ -6,7 +6,6 @@ altered or moved in the database is not used: the request that needs it fails, a
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +16,10 @@ from casemate.engine.envelope.errors import Tampered
 from casemate.engine.envelope.hierarchy import AccountKey
 from casemate.engine.envelope.message import BackingKey
 from casemate.engine.policy import PolicyError, parse
-from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.keyring import Keyring
 from casemate.gate.regions import partition_of
+from casemate.services.kms.grant_store import Grants
 from casemate.services.kms.key import (
     DISABLED,
     ENABLED,
@@ -30,7 +29,7 @@ from casemate.services.kms.key import (
     Key,
 )
 from casemate.services.kms.naming import key_arn
-from casemate.services.kms.refusals import internal
+from casemate.services.kms.refusals import unusable
 from casemate.services.kms.rows import (
     ALIAS_COLUMNS,
     KEY_COLUMNS,
@@ -48,8 +47,6 @@ from casemate.services.kms.rows import (
 )
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
-
-log = logging.getLogger("casemate.kms")
 
 SHARDS = 64
 """Keys are cached in so many domains of generations, so that a change of one key leaves nearly all the others
@@ -97,6 +94,7 @@ class Keys:
             Cache(store, _domain(number), self._load, _KEYS_IN_SHARD) for number in range(SHARDS)
         ]
         self._aliases: Cache[_KeyPlace, Alias | None] = Cache(store, ALIASES, self._load_alias)
+        self.grants = Grants(store, keyring)
 
     def __repr__(self) -> str:
         return "<Keys>"
@@ -109,14 +107,14 @@ class Keys:
         try:
             return call.fetch(self._shards[crc32(key_id.encode()) % SHARDS], (account, region, key_id))
         except (Tampered, PolicyError) as error:
-            raise _refused(f"key {key_arn(account, region, key_id)}", error) from error
+            raise unusable(f"key {key_arn(account, region, key_id)}", error) from error
 
     def find_alias(self, call: Call, account: str, region: str, name: str) -> Alias | None:
         """The alias, None when there is none. Raises as find."""
         try:
             return call.fetch(self._aliases, (account, region, name))
         except Tampered as error:
-            raise _refused(f"alias {name} of account {account} in {region}", error) from error
+            raise unusable(f"alias {name} of account {account} in {region}", error) from error
 
     def load(self, tx: Tx, account: str, region: str, key_id: str) -> Key | None:
         """The key as this transaction sees it. Raises Tampered, PolicyError."""
@@ -141,7 +139,7 @@ class Keys:
             )
             return [self._checked(tx, row) for row in rows]
         except Tampered as error:
-            raise _refused(f"aliases of account {account} in {region}", error) from error
+            raise unusable(f"aliases of account {account} in {region}", error) from error
 
     # Changing, in a write's transaction.
 
@@ -239,9 +237,10 @@ class Keys:
         return found
 
     def delete(self, tx: Tx, row: KeyRow) -> None:
-        """Remove a key with its material and its aliases, for good."""
+        """Remove a key with its material, its aliases and its grants, for good."""
         place = (row.account, row.region, row.id)
         tx.run(_DELETE_MATERIAL, place)
+        self.grants.delete_all(tx, place)
         if tx.run("DELETE FROM kms_aliases" + _OF_KEY, place):
             tx.bump(ALIASES)
         if tx.run("DELETE FROM kms_keys" + _OF_ONE_KEY, place) and row.manager == "CUSTOMER":
@@ -343,11 +342,6 @@ def _symmetric(material: bytes | None) -> bytes:
 
 def _domain(shard: int) -> str:
     return f"kms.{shard:02x}"
-
-
-def _refused(what: str, error: Exception) -> AwsError:
-    log.error("the stored %s cannot be used: %s", what, error)
-    return internal()
 
 
 def default_policy(account: str, region: str) -> str:

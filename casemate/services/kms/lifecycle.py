@@ -14,6 +14,7 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.kms import deletion
 from casemate.services.kms.billing import end_charging, resume_charging
+from casemate.services.kms.grant_tokens import check_tokens
 from casemate.services.kms.key import (
     DISABLED,
     ENABLED,
@@ -106,8 +107,7 @@ def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.Cre
 @kms.DescribeKey.reads(named_key)
 def describe_key(call: Call, req: kms.DescribeKeyRequest, key: Key) -> kms.DescribeKeyResponse:
     """What there is to know of a key but for its policy, its tags and its material."""
-    if req.get("GrantTokens"):
-        raise AwsError("InvalidGrantTokenException", "Invalid grant token.")
+    check_tokens(call, req)
     return {"KeyMetadata": key.metadata()}
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from typing import Any
+
 from casemate.errors import AwsError
+
+log = logging.getLogger("casemate.kms")
 
 NO_SUCH_CIPHERTEXT_KEY = (
     "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or "
@@ -65,6 +71,38 @@ def internal() -> AwsError:
     return AwsError(
         "KMSInternalException", "The request was rejected because an internal error occurred.", 500
     )
+
+
+def unusable(what: str, error: Exception) -> AwsError:
+    """For stored rows that were altered. The log says which, the client is not told."""
+    log.error("the stored %s cannot be used: %s", what, error)
+    return internal()
+
+
+def end_dry_run(request: Mapping[str, Any]) -> None:
+    """The last check of a request that may be a DryRun: whatever would be refused has been refused before. Source:
+    "Testing your permissions"."""
+    if request.get("DryRun"):
+        raise AwsError(
+            "DryRunOperationException", "The request would have succeeded, but the DryRun option is set.", 412
+        )
+
+
+def invalid_grant_token() -> AwsError:
+    return AwsError("InvalidGrantTokenException", "Invalid grant token.")
+
+
+def invalid_grant_id(text: str) -> AwsError:
+    return AwsError("InvalidGrantIdException", f"Invalid grant ID '{text}'")
+
+
+def invalid_principal(text: str) -> AwsError:
+    """What cannot be a grant's grantee or retiring principal."""
+    return AwsError("InvalidArnException", f"ARN does not refer to a valid principal: {text}")
+
+
+def no_grant(grant_id: str) -> AwsError:
+    return AwsError("NotFoundException", f"Grant ID {grant_id} not found")
 
 
 def not_served(what: str) -> AwsError:

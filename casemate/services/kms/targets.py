@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from casemate.engine.envelope.errors import BadCiphertext
 from casemate.engine.envelope.message import read_header
+from casemate.engine.policy import Grade
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.regions import partition_of
@@ -214,6 +215,11 @@ class Side(Resource):
 
     def tags(self) -> Mapping[str, str]:
         return self._key.tags()
+
+    def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:
+        if self.missing is not None:
+            return Grade.NONE
+        return self._key.granted_with(action, call, request, self._context)
 
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
         if key.startswith("kms:encryptioncontext:"):
