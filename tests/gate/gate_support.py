@@ -38,6 +38,7 @@ from casemate.gate.resource import Resource
 from casemate.gate.throttle import Throttle
 from casemate.server.journal_cipher import JournalCipher
 from casemate.services import kms
+from casemate.services.kms.grant_store import Grants
 from casemate.services.kms.keys import Keys
 from casemate.store.cache import Cache, Miss
 from casemate.store.database import Store, Tx, open_store
@@ -595,6 +596,7 @@ class Rig:
         )
         self.store = store
         root = RootKey(bytes(range(32)))
+        keys = Keys(store, Keyring(root))
         self._cipher = JournalCipher(root)
         self._journal_folder = folder / "journal"
         self._loop: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = SimpleQueue()
@@ -622,7 +624,7 @@ class Rig:
             in_thread=self._in_thread,
             in_loop=self._in_loop,
             soon=self._in_loop,
-            parts={Keys: Keys(store, Keyring(root))},
+            parts={Keys: keys, Grants: keys.grants},
             cors=cors,
             relaxed=relaxed,
         )
