@@ -8,37 +8,37 @@ import pytest
 from e2e_support import ADMIN, Reply, Wire
 from server_support import Server
 
-from casemate.gate.operation import Operation
+from casemate.gate.operation import Api, Operation
 from casemate.server.composition import APIS
 
-ALL = {api.service: api.operations for api in APIS}
+ALL = {api.service: api for api in APIS}
 
 
-def empty_call(wire: Wire, operation: Operation[Any, Any], signed: bool = True) -> Reply:
+def empty_call(wire: Wire, api: Api, operation: Operation[Any, Any], signed: bool = True) -> Reply:
     """Without any parameters."""
-    if operation.service == "kms":
+    if "json" in api.protocols:
         body, headers = (
             b"{}",
             {
-                "X-Amz-Target": f"TrentService.{operation.name}",
+                "X-Amz-Target": f"{api.target_prefix}.{operation.name}",
                 "Content-Type": "application/x-amz-json-1.1",
             },
         )
     else:
         body, headers = (
-            f"Action={operation.name}&Version=2011-06-15".encode(),
+            f"Action={operation.name}&Version={api.version}".encode(),
             {"Content-Type": "application/x-www-form-urlencoded"},
         )
     if not signed:
         return wire.send_as_is("POST", "/", body, headers)
-    return wire.send(body, headers, service=operation.service)
+    return wire.send(body, headers, service=api.signing_name)
 
 
 @pytest.mark.parametrize("service", ALL)
 def test_what_is_not_served_answers_501_and_names_itself(seeded: Server, service: str) -> None:
     wire = Wire(seeded, ADMIN)
-    for operation in ALL[service]:
-        reply = empty_call(wire, operation)
+    for operation in ALL[service].operations:
+        reply = empty_call(wire, ALL[service], operation)
         said = f"The operation {operation} is not served by Casemate.".encode()
         if operation.served is None:
             assert reply.status == 501, reply
@@ -53,8 +53,8 @@ def test_what_is_not_served_answers_501_and_names_itself(seeded: Server, service
 @pytest.mark.parametrize("service", ALL)
 def test_nothing_is_told_to_whoever_does_not_sign(seeded: Server, service: str) -> None:
     wire = Wire(seeded, ADMIN)
-    for operation in ALL[service]:
-        reply = empty_call(wire, operation, signed=False)
+    for operation in ALL[service].operations:
+        reply = empty_call(wire, ALL[service], operation, signed=False)
         assert reply.status in (400, 403)
         assert b"MissingAuthenticationToken" in reply.body, f"{operation}: {reply}"
     wire.close()

@@ -29,6 +29,10 @@ class Entities:
 
     def __init__(self, keyring: Keyring) -> None:
         self.keyring = keyring
+        self._known: dict[bytes, Entity] = {}
+        """What was opened lately, by its seal, which no other row and no other state of the row has. It saves most of
+        the cost of loading again what another change than its own has made the caches forget."""
+        self._known_size = 0
 
     def __repr__(self) -> str:
         return "<Entities>"
@@ -164,11 +168,27 @@ class Entities:
 
     def _opened(self, tx: Tx, row: tuple[Any, ...]) -> Entity:
         account, kind, _, unique_id, name, path, created, content, seal = row
+        known = self._known.get(seal)
+        if known is not None and row[:6] == (
+            *(known.account, known.KIND, known.handle, known.id, known.name, known.path),
+        ):
+            # It is where it was; its content is not used, but what it was when it was opened.
+            return known
         self.keyring.account_key(account, tx).unwrap(seal, _PURPOSE, *_bound(row))
-        return of_content(kind, content, account=account, id=unique_id, name=name, path=path, created=created)
+        entity = of_content(
+            kind, content, account=account, id=unique_id, name=name, path=path, created=created
+        )
+        self._known_size += len(content)
+        if self._known_size > _KNOWN_SIZE:
+            self._known = {}
+            self._known_size = len(content)
+        self._known[seal] = entity
+        return entity
 
 
 _ALL = 1_000_000
+_KNOWN_SIZE = 16_000_000
+"""Characters of the contents that are kept opened."""
 
 
 def _bound(columns: tuple[Any, ...]) -> tuple[str, ...]:
