@@ -19,7 +19,9 @@ from casemate.engine.billing.bill import HELD
 if TYPE_CHECKING:
     from casemate.engine.billing.bill import Line
     from casemate.engine.billing.prices import Prices
+    from casemate.server.composition import Opened
     from casemate.server.config import Config
+    from casemate.store.database import Tx
 
 BY = ("usage", "key", "operation", "account", "region", "day")
 
@@ -107,12 +109,12 @@ def _plot(
 
 def _lines(config: Config, options: argparse.Namespace, prices: Prices) -> tuple[list[Line], date, date]:
     """The month's lines, the month, and the day it is."""
-    from casemate.engine.billing.bill import month_after, month_of
+    from casemate.engine.billing.bill import month_of
     from casemate.engine.envelope.errors import EnvelopeError
     from casemate.server.composition import BILLED, open_data
     from casemate.server.journal_cipher import JournalCipher
     from casemate.services.ce.meter import Meter
-    from casemate.services.ce.usage import lines, today
+    from casemate.services.ce.usage import today
     from casemate.store.errors import StoreError
     from casemate.store.journal_format import JournalTampered
 
@@ -128,26 +130,33 @@ def _lines(config: Config, options: argparse.Namespace, prices: Prices) -> tuple
             print("What comes after that place is not in these costs.", file=sys.stderr)
         now = opened.clock.now()
         month = month_of(today(now)) if options.month is None else _month(options.month)
-        with_accounts = opened.store.read(
-            lambda tx: [account for (account,) in tx.all("SELECT id FROM accounts ORDER BY id")]
-        )
-        if options.account is not None and options.account not in with_accounts:
-            raise CommandError(f"there is no account {options.account}", status=2)
-        found = [
-            line
-            for account in with_accounts
-            if options.account in (None, account)
-            for line in opened.store.read(
-                lambda tx, account=account: lines(  # type: ignore[misc]
-                    tx, BILLED, prices, account, month, month_after(month), now
-                )
-            )
-        ]
+        found = opened.store.read(lambda tx: _all_lines(tx, opened, options.account, prices, month, now))
     except StoreError as error:
         raise CommandError(f"usage cannot be counted: {error}") from None
     finally:
         opened.close()
     return found, month, today(now)
+
+
+def _all_lines(
+    tx: Tx, opened: Opened, only: str | None, prices: Prices, month: date, now: float
+) -> list[Line]:
+    """Of all accounts, or of one alone, each as it is billed."""
+    from casemate.engine.billing.bill import month_after
+    from casemate.server.composition import BILLED, bills_of
+    from casemate.services.ce.usage import lines
+
+    bills = bills_of(opened)
+    every = {account: bills.of(tx, account) for (account,) in tx.all("SELECT id FROM accounts ORDER BY id")}
+    if only is not None and only not in every:
+        raise CommandError(f"there is no account {only}", status=2)
+    wanted = {bill.payer: bill for account, bill in every.items() if only in (None, account)}
+    return [
+        line
+        for bill in wanted.values()
+        for line in lines(tx, BILLED, prices, bill, month, month_after(month), now)
+        if only in (None, line.account)
+    ]
 
 
 def _month(text: str) -> date:

@@ -35,6 +35,7 @@ from casemate.services import ce, iam, kms, organizations, servicequotas, sts
 from casemate.services.ce import meter as ce_meter
 from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
+from casemate.services.ce.usage import Bill, Bills
 from casemate.services.iam import store as iam_store
 from casemate.services.iam.accounts import IamAccounts
 from casemate.services.iam.directory import IamDirectory
@@ -50,6 +51,7 @@ from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
 from casemate.services.organizations import state as organizations_state
 from casemate.services.organizations.limits import QUOTAS as ORGANIZATIONS_QUOTAS
+from casemate.services.organizations.model import ACCOUNT
 from casemate.services.organizations.state import Organizations
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
@@ -191,6 +193,7 @@ def open_worker(
         TrustedRoots: TrustedRoots(frozenset(config.attestation_roots)),
         SessionTokens: tokens,
         Uses: uses,
+        Bills: _bills(organizations_of),
         Meter: meter,
         Values: values,
     }
@@ -220,6 +223,24 @@ def open_worker(
     if number == 0:
         _count_usage(loop, meter, threads)
     return Worker(opened, journal, gate, jobs, threads, uses, meter)
+
+
+def bills_of(opened: Opened) -> Bills:
+    """Which accounts are billed together, for the commands that need no server."""
+    return _bills(Organizations(opened.store, opened.keyring, IamAccounts(opened.keyring)))
+
+
+def _bills(organizations: Organizations) -> Bills:
+    """An organisation's accounts are billed together, to its management account."""
+
+    def of(tx: Tx, account: str) -> Bill:
+        found = organizations.membership(tx, account)
+        if found is None:
+            return Bill(account, {account: organizations.accounts.name(tx, account) or ""})
+        members = organizations.nodes(tx, found[0], ACCOUNT)
+        return Bill(found[0].management, {member.id: member.name for member in members})
+
+    return Bills(of)
 
 
 def _count_usage(loop: asyncio.AbstractEventLoop, meter: Meter, threads: ThreadPoolExecutor) -> None:

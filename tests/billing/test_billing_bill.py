@@ -89,6 +89,12 @@ def test_the_first_20_000_requests_of_a_month_are_free() -> None:
     assert total(both, start=third, end=fourth) == 0
 
 
+def test_accounts_that_are_billed_together_have_one_free_tier() -> None:
+    day = date(2026, 11, 3)
+    other = calls(30_000, day)._replace(account="444455556666")
+    assert total([calls(10_000, day), other]) == Decimal("0.06")
+
+
 def test_each_line_has_its_part_of_what_is_free() -> None:
     day = date(2026, 11, 3)
     lines = list(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from cost_support import encrypt, groups, keys_of, month, refused, today
 from server_support import Server, casemate, running_server
 
 from casemate.services.ce import costs
+from casemate.services.iam.identities import AccessKey
 
 DIMENSION = "DIMENSION"
 
@@ -242,39 +244,69 @@ def test_other_operations_are_not_served(used: tuple[Server, list[str]]) -> None
         used[0].client("ce").get_tags(TimePeriod=month())
 
 
-def test_an_account_sees_its_own_use_only(tmp_path: Any) -> None:
+ACCOUNTS = ("111122223333", "444455556666")
+USERS = [AccessKey(f"AKIATEST{number}XXXXXXXXXXX", f"secret-{number}-0123456789") for number in (0, 1)]
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> Iterator[Server]:
+    """A server with two accounts, of which the second has used a key of the first's."""
     seed = tmp_path / "seed.toml"
     seed.write_text(
         "".join(
-            f'[[accounts]]\nid = "{account}"\n[[accounts.users]]\nname = "u"\n'
+            f'[[accounts]]\nid = "{account}"\nname = "the {account}"\n[[accounts.users]]\nname = "u"\n'
             f'attached_policies = ["arn:aws:iam::aws:policy/AdministratorAccess"]\n'
-            f'access_keys = [{{ id = "AKIATEST{number}XXXXXXXXXXX", secret = "secret-{number}-0123456789" }}]\n'
-            for number, account in enumerate(("111122223333", "444455556666"))
+            f'access_keys = [{{ id = "{user.id}", secret = "{user.secret}" }}]\n'
+            for account, user in zip(ACCOUNTS, USERS, strict=True)
         )
     )
-    from casemate.services.iam.identities import AccessKey
-
     with running_server(tmp_path, "--dev", "--seed", str(seed)) as server:
-        users = [
-            AccessKey(f"AKIATEST{number}XXXXXXXXXXX", f"secret-{number}-0123456789") for number in (0, 1)
-        ]
-        key = server.client("kms", users[0]).create_key()["KeyMetadata"]["Arn"]
+        key = server.client("kms", USERS[0]).create_key()["KeyMetadata"]["Arn"]
         policy = (
             '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*", '
             '"Principal": {"AWS": ["111122223333", "444455556666"]}}]}'
         )
-        server.client("kms", users[0]).put_key_policy(KeyId=key, Policy=policy)
+        server.client("kms", USERS[0]).put_key_policy(KeyId=key, Policy=policy)
         for _ in range(4):
-            server.client("kms", users[1]).encrypt(KeyId=key, Plaintext=b"x")
+            server.client("kms", USERS[1]).encrypt(KeyId=key, Plaintext=b"x")
+        yield server
 
-        def operations(user: AccessKey) -> set[str]:
-            answer = server.client("ce", user).get_dimension_values(
-                TimePeriod=month(), Dimension="OPERATION", Filter=KMS
-            )
-            return {each["Value"] for each in answer["DimensionValues"]}
 
-        assert operations(users[0]) == {"CreateKey", "PutKeyPolicy", "Unknown"}
-        assert operations(users[1]) == {"Encrypt"}, "whoever calls pays"
-        listed = casemate("cost", "--data", str(server.data), "--by", "account")
-        assert "111122223333" in listed.stdout
-        assert "444455556666" in listed.stdout
+def test_who_sees_whose_use(accounts: Server) -> None:
+    def operations(user: AccessKey) -> set[str]:
+        answer = accounts.client("ce", user).get_dimension_values(
+            TimePeriod=month(), Dimension="OPERATION", Filter=KMS
+        )
+        return {each["Value"] for each in answer["DimensionValues"]}
+
+    assert operations(USERS[0]) == {"CreateKey", "PutKeyPolicy", "Unknown"}
+    assert operations(USERS[1]) == {"Encrypt"}, "whoever calls pays"
+    listed = casemate("cost", "--data", str(accounts.data), "--by", "account").stdout
+    assert all(account in listed for account in ACCOUNTS)
+
+    # In an organisation the management account sees all of it.
+    organizations = accounts.client("organizations", USERS[0])
+    organizations.create_organization()
+    invited = organizations.invite_account_to_organization(Target={"Type": "ACCOUNT", "Id": ACCOUNTS[1]})
+    accounts.client("organizations", USERS[1]).accept_handshake(HandshakeId=invited["Handshake"]["Id"])
+    assert operations(USERS[0]) == {"CreateKey", "PutKeyPolicy", "Unknown", "Encrypt"}
+    assert operations(USERS[1]) == {"Encrypt"}
+    answer = accounts.client("ce", USERS[0]).get_cost_and_usage(
+        TimePeriod=month(),
+        Granularity="MONTHLY",
+        Metrics=["UsageQuantity"],
+        Filter={"Dimensions": {"Key": "OPERATION", "Values": ["Encrypt", "CreateKey"]}},
+        GroupBy=[{"Type": DIMENSION, "Key": "LINKED_ACCOUNT"}],
+    )
+    amounts = {
+        group["Keys"][0]: group["Metrics"]["UsageQuantity"]["Amount"]
+        for group in answer["ResultsByTime"][0]["Groups"]
+    }
+    assert amounts == {ACCOUNTS[0]: "1", ACCOUNTS[1]: "4"}
+    assert answer["DimensionValueAttributes"] == [
+        {"Value": ACCOUNTS[0], "Attributes": {"description": "default"}},
+        {"Value": ACCOUNTS[1], "Attributes": {"description": f"the {ACCOUNTS[1]}"}},
+    ]
+    one = casemate("cost", "--data", str(accounts.data), "--by", "account", "--account", ACCOUNTS[1]).stdout
+    assert ACCOUNTS[1] in one
+    assert ACCOUNTS[0] not in one

@@ -321,6 +321,11 @@ def secret_arn(name: str, account: str = ACCOUNT) -> str:
     return f"arn:aws:secretsmanager:{REGION}:{account}:secret:{name}"
 
 
+def _of_value(call: Call, req: Any, toy: Toy) -> list[tuple[str, str]]:
+    """What counts for the toy's value, once here and twice in another Region."""
+    return [(f"Of{toy.value}", call.region), *[(f"Of{toy.value}", "eu-west-1")] * 2]
+
+
 class Toys:
     """The toy services over one store: ``secretsmanager`` keeps values, ``ssm`` asks it and kms, others answer
     without state, each in its protocol. Every call of a handler is noted in ``ran``."""
@@ -360,6 +365,8 @@ class Toys:
         restore = Operation[Any, Any]("secretsmanager", "RestoreSecret")
         restore_parameter = Operation[Any, Any]("ssm", "LabelParameterVersion")
         policy = Operation[Any, Any]("secretsmanager", "GetResourcePolicy")
+        versions = Operation[Any, Any]("secretsmanager", "ListSecretVersionIds")
+        tag = Operation[Any, Any]("secretsmanager", "TagResource")
 
         @get.reads(self.secret)
         def get_secret_value(call: Call, req: Any, toy: Toy) -> Any:
@@ -437,6 +444,16 @@ class Toys:
             _store(call, call.account, req["SecretId"], first(call, req["SecretId"]))
             return {"ARN": toy.arn, "Name": req["SecretId"]}
 
+        @versions.reads(self.secret, quota=_of_value)
+        def list_secret_version_ids(call: Call, req: Any, toy: Toy) -> Any:
+            self.ran.append("ListSecretVersionIds")
+            return {"Name": toy.arn.rpartition(":")[2]}
+
+        @tag.writes(self.secret, quota=_of_value)
+        def tag_resource(call: Call, req: Any, toy: Toy) -> Any:
+            self.ran.append("TagResource")
+            return {}
+
         @restore_parameter.writes(parameter)
         def ask_write_after(call: Call, req: Any, target: Resource) -> Any:
             restore.ask(call, {"SecretId": req["Name"]}, via="ssm")
@@ -458,7 +475,20 @@ class Toys:
             return operation
 
         self.apis = (
-            _api("secretsmanager", get, put, delete, rotate, listing, random, describe, restore, policy),
+            _api(
+                "secretsmanager",
+                get,
+                put,
+                delete,
+                rotate,
+                listing,
+                random,
+                describe,
+                restore,
+                policy,
+                versions,
+                tag,
+            ),
             _api("ssm", get_parameter, put_parameter, get_parameters, history, restore_parameter),
             _api("cloudwatch", static("cloudwatch", "ListDashboards", {"DashboardEntries": []})),
             _api(

@@ -1,8 +1,8 @@
 """What usage costs: a line for each day, operation and resource.
 
 Held things pay for each hour that they are there in, or in part, of the month's hours. Of requests that are free up
-to a number a month, the first ones are, over all Regions of the account; on the day on which they run out, each line
-has its part of what is left.
+to a number a month, the first ones are, over all Regions and over all accounts that are billed together; on the day
+on which they run out, each line has its part of what is left.
 """
 
 from __future__ import annotations
@@ -76,26 +76,26 @@ def held_lines(
 def request_lines(
     prices: Prices, service: str, requests: Iterable[Requests], start: date, end: date
 ) -> Iterator[Line]:
-    """Lines of requests from the day start up to the day end. requests: from the first day of start's month on, which
-    tells how many free ones are left."""
-    days: dict[tuple[str, str, date], list[Requests]] = defaultdict(list)
+    """Lines of requests from the day start up to the day end. requests: those of all accounts that are billed
+    together, from the first day of start's month on, which tells how many free ones are left."""
+    days: dict[tuple[str, date], list[Requests]] = defaultdict(list)
     for each in requests:
-        days[each.account, each.usage_type, each.day].append(each)
-    left: dict[tuple[str, str, date], int] = {}
-    for (account, usage_type, day), of_day in sorted(days.items()):
+        days[each.usage_type, each.day].append(each)
+    left: dict[tuple[str, date], int] = {}
+    for (usage_type, day), of_day in sorted(days.items()):
         price = prices.of(service, usage_type)
-        month = (account, usage_type, month_of(day))
+        month = (usage_type, month_of(day))
         free = left.setdefault(month, price.free)
-        count = sum(each.calls for each in of_day)
-        left[month] = max(0, free - count)
+        calls = sum(each.calls for each in of_day)
+        left[month] = max(0, free - calls)
         if start <= day < end:
-            yield from _of_day(price, service, of_day, min(free, count), count)
+            yield from _of_day(price, service, of_day, min(free, calls), calls)
 
 
-def _of_day(price: Price, service: str, of_day: list[Requests], free: int, count: int) -> Iterator[Line]:
+def _of_day(price: Price, service: str, of_day: list[Requests], free: int, calls: int) -> Iterator[Line]:
     for each in of_day:
         quantity = Decimal(each.calls)
-        paid = quantity * (count - free) / count
+        paid = quantity * (calls - free) / calls
         yield Line(
             *(each.account, each.region, each.day, service, each.operation, each.usage_type, each.resource),
             *(quantity, price.of(paid)),

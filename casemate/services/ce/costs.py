@@ -27,7 +27,7 @@ from casemate.services.ce.query import (
     metrics_of,
     test_of,
 )
-from casemate.services.ce.usage import lines, today
+from casemate.services.ce.usage import Bills, lines, today
 from casemate.store.journal_format import JournalTampered
 
 _MONTHS_BACK = 14
@@ -70,13 +70,23 @@ def _period(call: Call, interval: api.DateInterval) -> Period:
     return Period(start, end)
 
 
-def _used(call: Call, period: Period) -> list[Line]:
-    """What the account used, up to the calls that were answered before this one."""
+class _Used(NamedTuple):
+    """lines: what the caller may see; names: of the accounts."""
+
+    lines: list[Line]
+    names: Mapping[str, str]
+
+
+def _used(call: Call, period: Period) -> _Used:
+    """What the account used, up to the calls that were answered before this one; a management account's organisation,
+    too."""
     meter = call.part(Meter)
     call.before("usage", partial(_catch_up, meter))
-    return lines(
-        call.tx, meter.billed.values(), current_prices(), call.account, period.start, period.end, call.now
-    )
+    bill = call.part(Bills).of(call.tx, call.account)
+    found = lines(call.tx, meter.billed.values(), current_prices(), bill, *period, call.now)
+    if call.account != bill.payer:
+        found = [line for line in found if line.account == call.account]
+    return _Used(found, bill.accounts)
 
 
 def _catch_up(meter: Meter) -> None:
@@ -106,7 +116,8 @@ def get_cost_and_usage(
     definitions = req.get("GroupBy", [])
     group_of = grouping(definitions)
     token = _Token("GetCostAndUsage", req)
-    used = [line for line in _used(call, period) if wanted(line)]
+    everything_used, account_names = _used(call, period)
+    used = [line for line in everything_used if wanted(line)]
     present = month_of(today(call.now))
     # A period, and a group of it; None for one without groups.
     entries: list[tuple[Period, tuple[str, ...] | None, list[Line]]] = []
@@ -131,6 +142,12 @@ def get_cost_and_usage(
         if keys is not None:
             result["Groups"].append({"Keys": list(keys), "Metrics": metrics_of(names, of_group)})
     answer: dict[str, Any] = {"ResultsByTime": list(results.values()), "DimensionValueAttributes": []}
+    if {"Type": "DIMENSION", "Key": "LINKED_ACCOUNT"} in definitions:
+        shown = {line.account for line in used}
+        answer["DimensionValueAttributes"] = [
+            {"Value": account, "Attributes": {"description": account_names[account]}}
+            for account in sorted(shown)
+        ]
     if definitions:
         answer["GroupDefinitions"] = definitions
     if token.skipped + _GROUPS_ON_PAGE < len(entries):
@@ -162,7 +179,8 @@ def get_dimension_values(
     check_metrics([each["Key"] for each in sorting] or ["UnblendedCost"])
     token = _Token("GetDimensionValues", req)
     by_value: dict[str, list[Line]] = {}
-    for line in _used(call, period):
+    used, account_names = _used(call, period)
+    for line in used:
         if wanted(line):
             by_value.setdefault(of_line(line), []).append(line)
     search = req.get("SearchString", "").lower()
@@ -176,11 +194,15 @@ def get_dimension_values(
                 reverse=each.get("SortOrder", "ASCENDING") == "DESCENDING",
             )
     shown = values[token.skipped : token.skipped + limit]
+    named = req["Dimension"] == "LINKED_ACCOUNT"
     more = {}
     if not sorting and token.skipped + limit < len(values):
         more = {"NextPageToken": token.after(limit)}
     answer: dict[str, Any] = {
-        "DimensionValues": [{"Value": value, "Attributes": {}} for value in shown],
+        "DimensionValues": [
+            {"Value": value, "Attributes": {"description": account_names[value]} if named else {}}
+            for value in shown
+        ],
         "ReturnSize": len(shown),
         "TotalSize": len(values),
         **more,

@@ -93,14 +93,17 @@ def usage_type(tx: Tx, operation: str, arn: str, pair_spec: str) -> str:
     spec = _spec_of(tx, arn) if arn and operation in _BY_KIND else ""
     if spec == "RSA_2048":
         return f"{REQUESTS}-Asymmetric-RSA_2048"
-    if spec.startswith(("RSA_", "ECC_", "ML_DSA_", "SM2")):
+    if spec.startswith(("RSA_", "ECC_", "ML_DSA_", "ML_KEM_", "SM2")):
         return f"{REQUESTS}-Asymmetric"
     return REQUESTS
 
 
 _PAIRS = frozenset({"GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext"})
 _BY_KIND = frozenset(
-    {"Encrypt", "Decrypt", "ReEncrypt", "Sign", "Verify", "DeriveSharedSecret", "GetPublicKey"}
+    {
+        *("Encrypt", "Decrypt", "ReEncrypt", "Sign", "Verify", "DeriveSharedSecret", "Encapsulate"),
+        *("Decapsulate", "GetPublicKey"),
+    }
 )
 """Operations whose price depends on the kind of key."""
 

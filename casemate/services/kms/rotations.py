@@ -13,6 +13,7 @@ from casemate.services.kms.deletion import DAY
 from casemate.services.kms.key import PENDING_DELETION, PENDING_REPLICA_DELETION, SYMMETRIC_DEFAULT, Key
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.pages import Page
+from casemate.services.kms.quotas import ROTATIONS_PER_KEY
 from casemate.services.kms.refusals import limit_exceeded, unsupported
 from casemate.services.kms.rotation import (
     ON_DEMAND,
@@ -26,9 +27,6 @@ from casemate.services.kms.targets import key_by_id, own_key
 
 PERIOD = 365
 """Days between rotations unless the request says otherwise."""
-
-MOST_ON_DEMAND = 25
-"""Source: "RotateKeyOnDemand"."""
 
 
 def _must_rotate(key: Key, *, imported: bool) -> None:
@@ -93,7 +91,7 @@ def rotate_key_on_demand(
 ) -> kms.RotateKeyOnDemandResponse:
     """Rotate a key now, at most 25 times in its life; its automatic rotation goes on as it was."""
     _must_be_changeable(key, imported=True)
-    if sum(each.rotation == ON_DEMAND for each in key.materials) >= MOST_ON_DEMAND:
+    if sum(each.rotation == ON_DEMAND for each in key.materials) >= call.limit(ROTATIONS_PER_KEY):
         raise limit_exceeded(f"You have reached the maximum number of on-demand rotations for {key.arn}.")
     if key.row.origin == "EXTERNAL" and not any(each.state == PENDING_ROTATION for each in key.materials):
         raise AwsError(
