@@ -51,8 +51,12 @@ def test_arbitrary_bytes_are_read_as_others_read_them_or_refused(data: bytes) ->
         b"\xd8\x23\x63a+b",  # a regular expression
         b"\xc2\x42\x01\x00",  # a big number
         b"\xfb\x3f\xf0\x00\x00\x00\x00\x00\x00",  # a float
-        b"\x9f\x00\xff",  # indefinite length
-        b"\x5f\x41\x00\xff",
+        b"\x9f\x00",  # an array without its end
+        b"\xbf\x00\xff",  # a name without a value
+        b"\xbf\x00\x00\x00\x00\xff",
+        b"\x9f" * 100_000,
+        b"\x81\xff",
+        b"\x5f\x41\x00\xff",  # a string in pieces
         b"\xff",
         b"\xf7",  # undefined
         b"\x1c",  # a reserved length
@@ -66,6 +70,17 @@ def test_arbitrary_bytes_are_read_as_others_read_them_or_refused(data: bytes) ->
 def test_what_no_document_holds_is_refused(data: bytes) -> None:
     with pytest.raises(BadAttestation):
         cbor.load(data)
+
+
+@given(st.dictionaries(NAMES, LEAVES | st.lists(LEAVES, max_size=3), max_size=30))
+def test_maps_and_arrays_may_be_of_indefinite_length(value: dict[Any, Any]) -> None:
+    def open_ended(item: Any) -> bytes:
+        if isinstance(item, list):
+            return b"\x9f" + b"".join(map(open_ended, item)) + b"\xff"
+        return cbor.dump(item)
+
+    data = b"\xbf" + b"".join(open_ended(part) for pair in value.items() for part in pair) + b"\xff"
+    assert cbor.load(data) == value == cbor2.loads(data)
 
 
 def test_only_what_can_be_written_is() -> None:

@@ -1,13 +1,15 @@
 """CBOR (RFC 8949) from strangers: what attestation documents consist of, and nothing else.
 
-Integers, byte and text strings, arrays, maps, null and booleans, all of definite length. No floats and no tags: a
-general decoder would build big numbers, regular expressions and shared references at a stranger's word. Nesting is
-bounded, and no count is believed further than the bytes that are really there.
+Integers, byte and text strings, arrays, maps, null and booleans; arrays and maps also of indefinite length, as
+the newer enclaves' documents have them. No floats and no tags: a general decoder would build big numbers, regular
+expressions and shared references at a stranger's word. Nesting is bounded, and no count is believed further than the
+bytes that are really there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from casemate.engine.attestation.errors import BadAttestation
@@ -46,25 +48,43 @@ class _Reader:
         major, info = first >> 5, first & 31
         if major == 7 and info in _SIMPLE:
             return _SIMPLE[info]
-        if major in (6, 7) or (info > 23 and info not in _LENGTHS):
+        indefinite = info == 31 and major in (4, 5)
+        if major in (6, 7) or (info > 23 and info not in _LENGTHS and not indefinite):
             raise BadAttestation("The CBOR holds what no attestation document does.")
-        argument = info if info < 24 else int.from_bytes(self._take(_LENGTHS[info]), "big")
+        if major == 4:
+            return [self._item(depth - 1) for _ in self._count(info)]
+        if major == 5:
+            return self._map(info, depth)
+        argument = self._argument(info)
         if major == 0:
             return argument
         if major == 1:
             return -1 - argument
         if major == 2:
             return self._take(argument)
-        if major == 3:
-            try:
-                return self._take(argument).decode()
-            except UnicodeDecodeError:
-                raise BadAttestation("The CBOR holds text that is not UTF-8.") from None
-        if major == 4:
-            # One element at a time: each needs a byte that is really there.
-            return [self._item(depth - 1) for _ in range(argument)]
+        try:
+            return self._take(argument).decode()
+        except UnicodeDecodeError:
+            raise BadAttestation("The CBOR holds text that is not UTF-8.") from None
+
+    def _argument(self, info: int) -> int:
+        return info if info < 24 else int.from_bytes(self._take(_LENGTHS[info]), "big")
+
+    def _count(self, info: int) -> Iterator[None]:
+        """Once for each element, which needs a byte that is really there."""
+        if info == 31:
+            while self._data[self._at : self._at + 1] != b"\xff":
+                yield
+            self._at += 1
+            return
+        count = self._argument(info)
+        if count > len(self._data) - self._at:
+            raise BadAttestation("The CBOR is cut short.")
+        yield from repeat(None, count)
+
+    def _map(self, info: int, depth: int) -> dict[int | str, Any]:
         members: dict[int | str, Any] = {}
-        for _ in range(argument):
+        for _ in self._count(info):
             name = self._item(depth - 1)
             if type(name) not in (int, str) or name in members:
                 raise BadAttestation("The CBOR holds a map with a name that is twice there or no name.")

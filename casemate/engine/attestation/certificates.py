@@ -74,10 +74,10 @@ def chain(certificate: bytes, bundle: tuple[bytes, ...], roots: frozenset[bytes]
         above = authority
     signer = _read(certificate)
     _must_be_issued_by(signer, above)
-    if not signer.usage.digital_signature:
-        raise BadAttestation("The certificate may not be used for signatures.")
     if signer.constraints is not None and signer.constraints.ca:
         raise BadAttestation("The certificate is an authority's, not a signer's.")
+    if not signer.usage.digital_signature:
+        raise BadAttestation("The certificate may not be used for signatures.")
     all_of_them.append(signer)
     return Signer(
         signer.key,

@@ -69,11 +69,13 @@ class Authority(NamedTuple):
     ) -> bytes:
         """A document as an enclave gets it, or (tpm) an instance with a NitroTPM. public_key: DER of a
         SubjectPublicKeyInfo; pcrs: by number, 48 bytes each; now: seconds since the epoch. Its certificate is valid
-        for 3 hours."""
-        region = self.issue("us-east-1.test-nitro-enclaves", now)
+        for 3 hours, and stands under those of a Region, a zone and an instance, as AWS's do."""
+        region = self.issue("us-east-1.test-nitro-enclaves", now, 2)
+        zone = region.issue("zonal.us-east-1.test-nitro-enclaves", now, 1)
+        instance = zone.issue(f"{module_id.partition('-enc')[0]}.us-east-1.test-nitro-enclaves", now, 0)
         key = new_key()
         signer = certificate(
-            module_id, key.public_key(), region, region.key, now, now + SIGNER_SECONDS, authority=False
+            module_id, key.public_key(), instance, instance.key, now, now + SIGNER_SECONDS, authority=False
         )
         return sign(
             {
@@ -82,12 +84,13 @@ class Authority(NamedTuple):
                 "timestamp": int(now * 1000),
                 "nitrotpm_pcrs" if tpm else "pcrs": dict(sorted(pcrs.items())),
                 "certificate": signer.public_bytes(Encoding.DER),
-                "cabundle": [self.der, region.der],
+                "cabundle": [self.der, region.der, zone.der, instance.der],
                 "public_key": public_key,
                 "user_data": user_data,
                 "nonce": nonce,
             },
             key,
+            indefinite=True,
         )
 
 
@@ -114,8 +117,8 @@ def certificate(
         ]
     )
     usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
+        digital_signature=not authority,
+        content_commitment=not authority,
         key_encipherment=False,
         data_encipherment=False,
         key_agreement=False,
@@ -133,13 +136,16 @@ def certificate(
         .not_valid_before(datetime.fromtimestamp(int(not_before), UTC))
         .not_valid_after(datetime.fromtimestamp(int(not_after), UTC))
         .add_extension(x509.BasicConstraints(authority, path_length if authority else None), critical=True)
-        .add_extension(usage, critical=True)
+        .add_extension(usage, critical=authority)
     )
     return builder.sign(key if issuer is None else issuer.key, hashes.SHA384())
 
 
-def sign(fields: Mapping[str, Any], key: Key) -> bytes:
-    """The document of these fields, whatever they are, signed by ``key``; without its tag, as enclaves get it."""
+def sign(fields: Mapping[str, Any], key: Key, *, indefinite: bool = False) -> bytes:
+    """The document of these fields, whatever they are, signed by ``key``; without its tag, as enclaves get it.
+    indefinite: the map does not tell its length, as with newer enclaves."""
     payload = cbor.dump(fields)
+    if indefinite:
+        payload = b"\xbf" + b"".join(cbor.dump(part) for item in fields.items() for part in item) + b"\xff"
     r, s = decode_dss_signature(key.sign(signed_bytes(payload), ec.ECDSA(hashes.SHA384())))
     return cbor.dump([PROTECTED, {}, payload, r.to_bytes(48, "big") + s.to_bytes(48, "big")])
