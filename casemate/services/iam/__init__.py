@@ -18,6 +18,7 @@ from casemate.services.iam import (
     policy_versions,
     roles,
     service_linked,
+    simulate,
     tags,
     users,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "policy_versions",
     "roles",
     "service_linked",
+    "simulate",
     "tags",
     "users",
 ]
