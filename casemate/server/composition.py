@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from casemate.api import ce as ce_api
@@ -19,6 +20,7 @@ from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.engine.session_token import SessionTokens
+from casemate.gate.billing import UsageReader
 from casemate.gate.call import Call
 from casemate.gate.cors import Cors
 from casemate.gate.gate import Gate
@@ -195,6 +197,7 @@ def open_worker(
         Uses: uses,
         Bills: _bills(organizations_of),
         Meter: meter,
+        UsageReader: UsageReader(partial(meter.catch_up, gently=True)),
         Values: values,
     }
     paths: Mapping[tuple[str, bytes], Route] = {}

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from orjson import loads
 
@@ -33,6 +34,17 @@ _PAUSE = 0.005
 interpreter's time, and then the event loop has it again. That is up to 18,000 records a second."""
 
 _Key = tuple[str, str, str, str, str, str, str]
+
+
+class _Counted:
+    """What one reading found: calls by what they count as; the last event of each resource whose use is to be known,
+    by service and resource."""
+
+    __slots__ = ("calls", "last")
+
+    def __init__(self) -> None:
+        self.calls: Counter[_Key] = Counter()
+        self.last: dict[tuple[str, str], Mapping[str, Any]] = {}
 
 
 class Overtaken(StoreError):
@@ -80,7 +92,8 @@ class Meter:
         known = self._store.read(_positions)
         begun = known.pop("", None)
         since = 0 if begun is None else begun.time_ns
-        seen, calls, read, kept = dict(known), Counter[_Key](), 0, 0
+        seen, read, kept = dict(known), 0, 0
+        counted = _Counted()
         tampered: JournalTampered | None = None
         records = read_journal(self._journal, self._cipher, after=known)
         while True:
@@ -93,41 +106,42 @@ class Meter:
                 break
             seen[position.run] = position
             read += 1
-            if position.time_ns > since and (key := self._key(record)) is not None:
-                calls[key] += 1
+            if position.time_ns > since:
+                self._look_at(record, counted)
             if read - kept == _BATCH:
-                self._keep(known, seen, calls)
-                known, calls, kept = dict(seen), Counter(), read
+                self._keep(known, seen, counted)
+                known, counted, kept = dict(seen), _Counted(), read
             if gently and read % _SLICE == 0 and self._stopped.wait(_PAUSE):
                 break
         if read > kept:
-            self._keep(known, seen, calls)
+            self._keep(known, seen, counted)
         if tampered is not None:
             raise tampered
         return read
 
-    def _key(self, record: bytes) -> _Key | None:
-        """What a record counts as; None for nothing: a refusal, an event without a caller, another owner's copy."""
+    def _look_at(self, record: bytes, counted: _Counted) -> None:
+        """Count a record, unless it is a refusal or an event without a caller."""
         event = loads(record)
         billed = self._by_source.get(event["eventSource"])
         if billed is None or "errorCode" in event or event["eventType"] != "AwsApiCall":
-            return None
+            return
+        for resource in billed.used(event):
+            counted.last[billed.service, resource] = event
         account = event["userIdentity"].get("accountId")
-        if account is None or event["recipientAccountId"] != account:
-            return None
-        resource, detail = billed.subject(event)
-        day = event["eventTime"][:10]
-        return account, day, billed.service, event["awsRegion"], event["eventName"], resource, detail
+        # Another owner's copy is not another call.
+        if account is not None and event["recipientAccountId"] == account:
+            resource, detail = billed.subject(event)
+            day = event["eventTime"][:10]
+            key = (account, day, billed.service, event["awsRegion"], event["eventName"], resource, detail)
+            counted.calls[key] += 1
 
-    def _keep(
-        self, known: Mapping[str, Position], seen: Mapping[str, Position], calls: Counter[_Key]
-    ) -> None:
+    def _keep(self, known: Mapping[str, Position], seen: Mapping[str, Position], counted: _Counted) -> None:
         def write(tx: Tx) -> None:
             for run, position in seen.items():
                 before = known.get(run)
                 if position != before and not _move(tx, before, position):
                     raise Overtaken("another process counts the audit journal")
-            for (account, day, service, region, operation, resource, detail), count in calls.items():
+            for (account, day, service, region, operation, resource, detail), count in counted.calls.items():
                 usage_type = self.billed[service].usage_type(tx, operation, resource, detail)
                 tx.run(
                     "INSERT INTO ce_requests "
@@ -136,6 +150,10 @@ class Meter:
                     "ON CONFLICT (account, day, service, region, operation, usage_type, resource) "
                     "DO UPDATE SET calls = ce_requests.calls + excluded.calls",
                     (account, day, service, region, operation, usage_type, resource, count),
+                )
+            for service, billed in self.billed.items():
+                billed.note_used(
+                    tx, {resource: event for (of, resource), event in counted.last.items() if of == service}
                 )
 
         self._store.write(write)

@@ -9,7 +9,15 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource
 from casemate.services.iam import access_key_rows
-from casemate.services.iam.entities import Group, InstanceProfile, ManagedPolicy, Principal, Role, User
+from casemate.services.iam.entities import (
+    Group,
+    InstanceProfile,
+    ManagedPolicy,
+    MfaDevice,
+    Principal,
+    Role,
+    User,
+)
 from casemate.services.iam.pages import Page
 from casemate.services.iam.quotas import (
     ATTACHED,
@@ -88,6 +96,10 @@ def get_account_summary(
         ),
         "VersionsPerPolicyQuota": VERSIONS,
     }
+    devices = entities.page(call.tx, MfaDevice, call.account)
+    summary["MFADevices"] = len(devices)
+    summary["MFADevicesInUse"] = sum(bool(each.owner) for each in devices)
+    summary["AccountMFAEnabled"] = int(any(each.owner == call.account for each in devices))
     for kind, name in _COUNTED.items():
         summary[name] = entities.count(call.tx, kind, call.account)
         summary[f"{name}Quota"] = OF_ACCOUNT[kind][1]

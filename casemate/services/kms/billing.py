@@ -12,6 +12,7 @@ from typing import Any
 
 from casemate.engine.billing.usage import Holding
 from casemate.gate.billing import Billed
+from casemate.services.kms.last_use import note_used, used_keys
 from casemate.services.kms.naming import key_arn, parse_key_name
 from casemate.services.kms.rows import KeyRow, MaterialRow
 from casemate.store.database import Tx
@@ -117,4 +118,4 @@ def _spec_of(tx: Tx, arn: str) -> str:
     return str(row[0]) if row is not None else ""
 
 
-BILLED = Billed("kms", "kms.amazonaws.com", subject, usage_type, holdings)
+BILLED = Billed("kms", "kms.amazonaws.com", subject, usage_type, holdings, used_keys, note_used)
