@@ -103,6 +103,18 @@ class RoleEntry(NamedTuple):
     attached: Attached
 
 
+class OidcIssuer(NamedTuple):
+    """An OpenID Connect identity provider of an account. url: its tokens' issuer, https://...; clients: the audiences
+    that they may be for; thumbprints: SHA-1, in hex, of certificates that its server may have when no trusted
+    authority signed its own."""
+
+    account: str
+    arn: str
+    url: str
+    clients: tuple[str, ...]
+    thumbprints: tuple[str, ...]
+
+
 def tag_keys(tags: Mapping[str, str]) -> dict[str, Value]:
     """A principal's tags as condition keys, whose names have no case: aws:PrincipalTag/<key>."""
     return {f"aws:principaltag/{key.lower()}": value for key, value in tags.items()}
@@ -174,6 +186,11 @@ class Directory(Protocol):
 
     def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
         """The role of that name, whose case does not matter; None when there is none. Raises Miss as above."""
+        ...
+
+    def oidc_issuer(self, account: str, url: str, tx: Tx | None) -> OidcIssuer | None:
+        """The account's identity provider whose tokens that URL issues; None when there is none. Raises Miss as
+        above."""
         ...
 
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:

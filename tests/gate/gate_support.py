@@ -30,7 +30,7 @@ from casemate.gate.call import Call
 from casemate.gate.cors import Cors
 from casemate.gate.gate import Gate
 from casemate.gate.http import Exchange, Tls
-from casemate.gate.identity import Credential, Identity, RoleEntry, SessionCredential
+from casemate.gate.identity import Credential, Identity, OidcIssuer, RoleEntry, SessionCredential
 from casemate.gate.keyring import Keyring
 from casemate.gate.operation import Api, Operation
 from casemate.gate.organization import NoOrganizations
@@ -148,6 +148,9 @@ class ToyDirectory:
         return None
 
     def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
+        return None
+
+    def oidc_issuer(self, account: str, url: str, tx: Tx | None) -> OidcIssuer | None:
         return None
 
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from casemate.engine.envelope.errors import Tampered
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
 from casemate.engine.session_token import BadToken, SessionTokens
-from casemate.gate.identity import Credential, Identity, RoleEntry, SessionCredential, tag_keys
+from casemate.gate.identity import Credential, Identity, OidcIssuer, RoleEntry, SessionCredential, tag_keys
 from casemate.gate.keyring import Keyring
 from casemate.gate.organization import NoOrganizations, Organizations
 from casemate.services.iam import entities, mfa, sessions
@@ -43,6 +43,7 @@ class IamDirectory:
         self._roles: Cache[tuple[str, str], RoleEntry | None] = Cache(store, DOMAIN, self._load_role)
         self._groups: Cache[tuple[str, str], tuple[Policy, ...]] = Cache(store, DOMAIN, self._load_group)
         self._policies: Cache[tuple[str, str], Policy | None] = Cache(store, DOMAIN, self._load_policy)
+        self._issuers: Cache[tuple[str, str], OidcIssuer | None] = Cache(store, DOMAIN, self._load_issuer)
         self._sessions: Cache[str, SessionCredential | None] = Cache(
             store, DOMAIN, self._load_session, MOST_SESSIONS
         )
@@ -62,6 +63,11 @@ class IamDirectory:
     def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
         """The role as it can be assumed; None when there is none. Raises Miss as above."""
         return self._roles.get((account, name.lower()), tx)
+
+    def oidc_issuer(self, account: str, url: str, tx: Tx | None) -> OidcIssuer | None:
+        """The account's identity provider whose tokens that URL issues; None when there is none. Raises Miss as
+        above."""
+        return self._issuers.get((account, url), tx)
 
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
         """A managed policy, AWS's or the account's own; None when there is none. Raises Miss as above."""
@@ -160,6 +166,13 @@ class IamDirectory:
             role.tags,
             Attached(identity=tuple(self._permissions(tx, role)), boundary=self._boundary(tx, role)),
         )
+
+    def _load_issuer(self, tx: Tx, key: tuple[str, str]) -> OidcIssuer | None:
+        account, url = key
+        provider = self._entities.find(tx, entities.OidcProvider, account, url.removeprefix("https://"))
+        if provider is None or f"https://{provider.name}" != url:
+            return None
+        return OidcIssuer(account, provider.arn, url, tuple(provider.clients), tuple(provider.thumbprints))
 
     def _load_group(self, tx: Tx, key: tuple[str, str]) -> tuple[Policy, ...]:
         return tuple(self._permissions(tx, self._entities.with_id(tx, entities.Group, *key)))

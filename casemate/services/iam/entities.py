@@ -226,11 +226,25 @@ class PasswordPolicy(Entity):
     hard_expiry: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcProvider(Entity):
+    """An OpenID Connect identity provider. Its name is its URL without https://.
+
+    clients: the audiences that its tokens may be for; thumbprints: SHA-1, in hex, of certificates that its server may
+    have when no trusted authority signed its own."""
+
+    KIND = "oidc-provider"
+    PREFIX = "OIDC"
+
+    clients: Sequence[str] = ()
+    thumbprints: Sequence[str] = ()
+
+
 KINDS: Mapping[str, type[Entity]] = {
     kind.KIND: kind
     for kind in (
         *(User, Group, Role, ManagedPolicy, InstanceProfile),
-        *(MfaDevice, LoginProfile, PasswordPolicy),
+        *(MfaDevice, LoginProfile, PasswordPolicy, OidcProvider),
     )
 }
 

@@ -9,6 +9,7 @@ from casemate.services.iam.entities import (
     Group,
     InstanceProfile,
     ManagedPolicy,
+    OidcProvider,
     Principal,
     Role,
     User,
@@ -23,6 +24,7 @@ OF_ACCOUNT: Mapping[type[Entity], tuple[str, int]] = {
     Role: ("RolesPerAccount", 1000),
     ManagedPolicy: ("PoliciesPerAccount", 1500),
     InstanceProfile: ("InstanceProfilesPerAccount", 1000),
+    OidcProvider: ("OpenIdConnectProvidersPerAccount", 100),
 }
 ATTACHED: Mapping[type[Principal], tuple[str, int]] = {
     User: ("PoliciesPerUser", 10),

@@ -35,6 +35,7 @@ _TYPES: Mapping[str, str] = {
     "policy": "AWS::IAM::ManagedPolicy",
     "instance-profile": "AWS::IAM::InstanceProfile",
     "mfa": "AWS::IAM::VirtualMFADevice",
+    "oidc-provider": "AWS::IAM::OIDCProvider",
 }
 _POLICY_ARN = re.compile(r"arn:aws:iam::([0-9]{12}|aws):policy(/(?:[!-~]+/)?)([\w+=,.@-]{1,128})", re.ASCII)
 
