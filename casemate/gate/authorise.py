@@ -100,7 +100,11 @@ def denied(call: Call, action: str, resource: Resource, decision: Decision) -> A
     """AWS's refusal: who, what, on which resource, and the kind of policy that decided."""
     assert call.route is not None
     code, status = _DENIED[call.route.family]
-    who = call.identity.principal.arn
+    principal = call.identity.principal
+    if principal.kind in ("web-identity", "saml"):
+        # They have no name in AWS.
+        return AwsError(code, f"Not authorized to perform {action}", status)
+    who = principal.arn
     return AwsError(
         code,
         f"User: {who} is not authorized to perform: {action} on resource: {resource.shown} "

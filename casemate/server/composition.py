@@ -19,6 +19,7 @@ from casemate.api import service_quotas as service_quotas_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
 from casemate.engine.envelope.hierarchy import RootKey
+from casemate.engine.oidc.discovery import Hosts
 from casemate.engine.session_token import SessionTokens
 from casemate.gate.billing import UsageReader
 from casemate.gate.call import Call
@@ -57,6 +58,7 @@ from casemate.services.organizations.model import ACCOUNT
 from casemate.services.organizations.state import Organizations
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
+from casemate.services.sts.issuer_keys import IssuerKeys
 from casemate.store import jobs
 from casemate.store.database import Store, StoreError, Tx, open_store
 from casemate.store.jobs import Jobs
@@ -193,6 +195,7 @@ def open_worker(
         Keys: opened.keys,
         Organizations: organizations_of,
         TrustedRoots: TrustedRoots(frozenset(config.attestation_roots)),
+        IssuerKeys: _issuer_keys(config),
         SessionTokens: tokens,
         Uses: uses,
         Bills: _bills(organizations_of),
@@ -278,6 +281,15 @@ def _throttle(config: Config, values: Values) -> Throttle:
         SharedBuckets(config.buckets) if config.quotas and config.workers > 1 else LocalBuckets(),
         {service.code: service.throttled for service in QUOTAS},
     )
+
+
+def _issuer_keys(config: Config) -> IssuerKeys:
+    if not config.oidc_keys:
+        return IssuerKeys({}, Hosts(config.oidc_hosts))
+    from casemate.engine.oidc.key_set import KeySet
+
+    configured = {issuer: KeySet(document) for issuer, document in config.oidc_keys.items()}
+    return IssuerKeys(configured, Hosts(config.oidc_hosts))
 
 
 def _with_control(

@@ -20,7 +20,9 @@ class Config:
     second by quota ("kms:CreateKey", or "*" for all others), without which there is no limit; "aws": what Service
     Quotas says, beginning with AWS's defaults; quota_approval: up to so many times AWS's default an increase is
     approved at once (0: none is, None: each is); cors_origins: what a browser's page may call from;
-    attestation_roots: the certificates (DER) that enclaves' attestation documents may chain to.
+    attestation_roots: the certificates (DER) that enclaves' attestation documents may chain to; oidc_keys: JWK sets
+    of identity providers by issuer, which are then not asked for them; oidc_hosts: hosts that identity providers'
+    keys may be fetched from, "*" for all that have public addresses.
     """
 
     data: Path
@@ -44,6 +46,8 @@ class Config:
     quotas: Mapping[str, float] | Literal["aws"] = field(default_factory=dict)
     quota_approval: float | None = 10.0
     attestation_roots: tuple[bytes, ...] = ()
+    oidc_keys: Mapping[str, bytes] = field(default_factory=dict)
+    oidc_hosts: tuple[str, ...] = ("*",)
     max_connections: int = 4096
     drain_seconds: float = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"

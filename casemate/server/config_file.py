@@ -153,6 +153,31 @@ def _attestation_roots(value: Any, origin: Origin) -> tuple[bytes, ...]:
     return tuple(roots)
 
 
+def _oidc_keys(value: Any, origin: Origin) -> dict[str, bytes]:
+    # Here, because few servers have identity providers that they cannot ask.
+    from casemate.engine.oidc.key_set import KeySet
+
+    if origin.is_text and isinstance(value, str):
+        parts = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        value = {issuer: file for issuer, _, file in parts}
+    if not isinstance(value, dict):
+        raise ValueError
+    keys = {}
+    for issuer, file in value.items():
+        if not re.fullmatch(r"https://[!-~]+", issuer):
+            raise ValueError
+        document = keys[issuer.rstrip("/")] = _readable_file(file, origin).read_bytes()
+        KeySet(document)
+    return keys
+
+
+def _host_names(value: Any, origin: Origin) -> tuple[str, ...]:
+    names = _names(value, origin)
+    if not all(name == "*" or re.fullmatch(r"[A-Za-z0-9.-]+", name) for name in names):
+        raise ValueError
+    return names
+
+
 def _quotas(value: Any, origin: Origin) -> dict[str, float] | str:
     if value == "aws":
         return "aws"
@@ -254,6 +279,8 @@ SETTINGS: Mapping[str, Setting] = {
         _attestation_roots,
         "a PEM file of self-signed CA certificates with keys on the curve P-384, signed with SHA-384",
     ),
+    "oidc_keys": Setting(_oidc_keys, "files with JWK sets by issuer, as https://example.com"),
+    "oidc_hosts": Setting(_host_names, 'a list of host names, or "*"'),
     "quotas": Setting(
         _quotas,
         '"off", "aws", or requests a second, above 0, by "service:Operation", or "*" for each other operation',

@@ -23,18 +23,20 @@ _NOBODY = Policy("trust", "2012-10-17", ())
 class AssumableRole(Resource):
     """A role by its ARN. entry: None when there is none; its trust policy must allow.
 
-    tagging: whether the session would get tags, of this request or of the chain; naming: whether it would get a
-    source identity: each is a permission of its own.
+    given: what the caller asks of the session, by the names of AssumeRole's parameters; tagging: whether the session
+    would get tags, of this request or of the chain; naming: whether it would get a source identity: each is a
+    permission of its own.
     """
 
-    __slots__ = ("entry", "naming", "tagging")
+    __slots__ = ("entry", "given", "naming", "tagging")
 
-    def __init__(self, arn: str, account: str, entry: RoleEntry | None, tagging: bool, naming: bool) -> None:
+    def __init__(self, arn: str, account: str, entry: RoleEntry | None, given: Mapping[str, Any]) -> None:
         trust = _NOBODY if entry is None else entry.trust
         super().__init__(arn, account, policy=trust, guarded=True, type="AWS::IAM::Role")
         self.entry = entry
-        self.tagging = tagging
-        self.naming = naming
+        self.given = given
+        self.tagging = bool(given.get("Tags"))
+        self.naming = bool(given.get("SourceIdentity"))
 
     def tags(self) -> Mapping[str, str]:
         return {} if self.entry is None else self.entry.tags
@@ -43,7 +45,7 @@ class AssumableRole(Resource):
         if key.startswith("iam:resourcetag/"):
             wanted = key.partition("/")[2]
             return next((value for name, value in self.tags().items() if name.lower() == wanted), None)
-        return of_request(key, request)
+        return of_request(key, self.given)
 
     @property
     def role(self) -> RoleEntry:
@@ -56,13 +58,18 @@ TAGGING = Need("sts:TagSession", lambda target: target if target.tagging else No
 NAMING = Need("sts:SetSourceIdentity", lambda target: target if target.naming else None)
 
 
-def find_role(call: Call, arn: str, *, tagging: bool, naming: bool) -> AssumableRole:
-    """The role of this ARN. Raises ValidationError for what is none of a role's."""
-    found = _ROLE.fullmatch(arn)
-    if found is None:
-        raise invalid(f"{arn} is invalid")
-    account, name = found.groups()
+def find_role(call: Call, arn: str, given: Mapping[str, Any]) -> AssumableRole:
+    """The role of this ARN, for a session as it is asked for. Raises ValidationError for what is none of a role's."""
+    account, name = role_named(arn)
     entry = call.gate.directory.role(account, name, call.transaction)
     if entry is not None and entry.arn != arn:
         entry = None
-    return AssumableRole(arn, account, entry, tagging, naming)
+    return AssumableRole(arn, account, entry, given)
+
+
+def role_named(arn: str) -> tuple[str, str]:
+    """The account and the name in a role's ARN. Raises ValidationError."""
+    found = _ROLE.fullmatch(arn)
+    if found is None:
+        raise invalid(f"{arn} is invalid")
+    return found[1], found[2]

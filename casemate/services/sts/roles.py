@@ -37,13 +37,12 @@ def role_to_assume(call: Call, request: Mapping[str, Any]) -> AssumableRole:
     if kind == "federated-user":
         raise denied("Cannot call AssumeRole with federated user credentials")
     second_factor(call, request)
-    session = call.identity.session
-    return find_role(
-        call,
-        request["RoleArn"],
-        tagging=bool(request.get("Tags")) or (session is not None and bool(session.transitive)),
-        naming="SourceIdentity" in request or (session is not None and bool(session.source_identity)),
-    )
+    target = find_role(call, request["RoleArn"], request)
+    before = call.identity.session
+    if before is not None:
+        target.tagging = target.tagging or bool(before.transitive)
+        target.naming = target.naming or bool(before.source_identity)
+    return target
 
 
 @sts.AssumeRole.reads(role_to_assume, Need("sts:AssumeRole"), TAGGING, NAMING, recorded=True)
