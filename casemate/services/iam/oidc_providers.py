@@ -23,7 +23,7 @@ from casemate.services.iam.refusals import invalid_input, limit_exceeded, no_suc
 from casemate.services.iam.shapes import tag_list, when
 from casemate.services.iam.store import Entities
 from casemate.services.iam.tag_rules import merged
-from casemate.services.iam.tags import tag, list_tags, untag
+from casemate.services.iam.tags import list_tags, tag, untag
 from casemate.services.iam.targets import NewTarget, Target, future, target_of, when_tagged
 
 MOST_CLIENTS = 100
