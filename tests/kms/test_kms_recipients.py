@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kms_support import (
     DELEGATION,
     Kms,
+    access_key,
     key_policy,
     refused,
     seed,
@@ -32,6 +33,17 @@ from casemate.engine.attestation.issuing import SIGNER_SECONDS, Authority
 IMAGE = PCRS[0].hex()
 USER = user_arn("nobody")
 
+RANDOM_FOR_THE_ENCLAVE = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": "kms:GenerateRandom",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"kms:RecipientAttestation:PCR0": IMAGE}},
+        }
+    ],
+}
 AUTHORITY = Authority.new(time.time() - 3600)
 
 
@@ -39,7 +51,15 @@ AUTHORITY = Authority.new(time.time() - 3600)
 def attesting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kms]:
     """A server that trusts AUTHORITY."""
     folder = tmp_path_factory.mktemp("attesting")
-    (folder / "seed.json").write_text(json.dumps(seed()))
+    accounts = seed()
+    accounts["accounts"][0]["users"].append(
+        {
+            "name": "enclave",
+            "inline_policies": {"random": json.dumps(RANDOM_FOR_THE_ENCLAVE)},
+            "access_keys": [access_key("enclave")._asdict()],
+        }
+    )
+    (folder / "seed.json").write_text(json.dumps(accounts))
     (folder / "roots.pem").write_bytes(Authority.new(time.time()).pem + AUTHORITY.pem)
     (folder / "casemate.toml").write_text('attestation_roots = "roots.pem"\n')
     with running_server(
@@ -141,6 +161,15 @@ def test_a_key_policy_can_ask_for_a_tpm(attesting: Kms) -> None:
     enclaves = attesting.key(conditional("kms:RecipientAttestation:PCR4", "04" * 48))["Arn"]
     with refused("AccessDeniedException"):
         client.generate_data_key(KeyId=enclaves, KeySpec="AES_256", Recipient=attested)
+
+
+def test_a_users_policy_can_ask_for_an_enclave(attesting: Kms) -> None:
+    client = attesting.of("enclave")
+    with refused("AccessDeniedException"):
+        client.generate_random(NumberOfBytes=32)
+    with refused("AccessDeniedException"):
+        client.generate_random(NumberOfBytes=32, Recipient=recipient(document({0: bytes(48)})))
+    assert "Plaintext" not in client.generate_random(NumberOfBytes=32, Recipient=recipient())
 
 
 def test_a_deny_of_what_is_not_the_enclave(attesting: Kms) -> None:
