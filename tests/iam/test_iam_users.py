@@ -211,3 +211,13 @@ def test_the_last_use_of_a_strangers_key_is_not_told(iam: Iam) -> None:
     for key in (STRANGER, unknown):
         with refused("NoSuchEntity", f"The Access Key with id {key.id} cannot be found.", 404):
             iam.admin.get_access_key_last_used(AccessKeyId=key.id)
+
+
+def test_the_audit_holds_no_secret(iam: Iam) -> None:
+    from server_support import casemate
+
+    user = iam.user()
+    key = iam.key(user)
+    tail = casemate("audit", "tail", "--data", str(iam.server.data), "-n", "50", "--json").stdout
+    assert key.id in tail
+    assert key.secret not in tail

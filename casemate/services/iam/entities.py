@@ -257,7 +257,10 @@ def _members(kind: type[Entity]) -> list[str]:
 
 def of_content(kind: str, content: str, **columns: Any) -> Entity:
     """The entity that ``content`` made. columns: the others' values."""
-    members = json.loads(content)
+    members: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in json.loads(content).items()
+    }
     if "versions" in members:
         members["versions"] = {name: Version(*each) for name, each in members["versions"].items()}
     return KINDS[kind](**columns, **members)
