@@ -13,6 +13,9 @@ from casemate.services.iam.identities import (
     AccessKey,
     create_access_key,
     create_account,
+    create_group,
+    create_policy,
+    create_role,
     create_user,
     new_access_key,
 )
@@ -94,6 +97,19 @@ def begin(tx: Tx, opened: Opened, administrator: Administrator) -> None:
 def _plant(tx: Tx, opened: Opened, seed: Seed) -> None:
     for account in seed.accounts:
         _plant_account(tx, opened, account)
+    # At last, so that they can trust all others.
+    for account in seed.accounts:
+        for role in account.roles:
+            create_role(
+                tx,
+                opened.keyring,
+                account.id,
+                role.name,
+                opened.clock.now(),
+                trust=role.trust,
+                attached=role.attached,
+                inline=role.inline,
+            )
 
 
 def _plant_account(tx: Tx, opened: Opened, account: SeedAccount) -> None:
@@ -101,9 +117,22 @@ def _plant_account(tx: Tx, opened: Opened, account: SeedAccount) -> None:
     create_account(tx, account.id, account.name, now)
     for key in account.root_keys:
         create_access_key(tx, opened.keyring, account.id, "", now, key)
+    for policy in account.policies:
+        create_policy(tx, opened.keyring, account.id, policy.name, now, policy.document)
+    for group in account.groups:
+        create_group(
+            tx, opened.keyring, account.id, group.name, now, attached=group.attached, inline=group.inline
+        )
     for user in account.users:
         create_user(
-            tx, opened.keyring, account.id, user.name, now, attached=user.attached, inline=user.inline
+            tx,
+            opened.keyring,
+            account.id,
+            user.name,
+            now,
+            attached=user.attached,
+            inline=user.inline,
+            groups=user.groups,
         )
         for key in user.keys:
             create_access_key(tx, opened.keyring, account.id, user.name, now, key)

@@ -1,5 +1,5 @@
-"""What ``--seed FILE`` asks for: accounts, users, access keys and KMS keys with chosen ids and material, so that
-tests and CI are deterministic.
+"""What ``--seed FILE`` asks for: accounts, users, groups, roles, policies, access keys and KMS keys with chosen ids
+and material, so that tests and CI are deterministic.
 
 The whole file is checked before anything is written, and all that is wrong is told at once, by entry. What exists
 already is left as it is, so the same file may be given at every start. docs/configuration.md shows the format.
@@ -42,13 +42,35 @@ class SeedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class SeedUser:
-    """A user. attached: ARNs of AWS managed policies; inline: documents by name."""
+class SeedPolicy:
+    """A customer managed policy."""
+
+    name: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeedGroup:
+    """A group. attached: ARNs of managed policies, AWS's or the account's in the seed; inline: documents by name."""
 
     name: str
     attached: tuple[str, ...]
     inline: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedUser(SeedGroup):
+    """A user. groups: names."""
+
+    groups: tuple[str, ...]
     keys: tuple[AccessKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRole(SeedGroup):
+    """A role. trust: its trust policy."""
+
+    trust: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +93,10 @@ class SeedAccount:
     id: str
     name: str
     root_keys: tuple[AccessKey, ...]
+    policies: tuple[SeedPolicy, ...]
+    groups: tuple[SeedGroup, ...]
     users: tuple[SeedUser, ...]
+    roles: tuple[SeedRole, ...]
     kms_keys: tuple[SeedKmsKey, ...]
 
 
@@ -131,26 +156,87 @@ class _Reader:
         return Seed(tuple(accounts))
 
     def _account(self, entry: dict[str, Any], where: str) -> SeedAccount:
-        self._only(entry, where, {"id", "name", "root_access_keys", "users", "kms_keys"})
+        self._only(
+            entry,
+            where,
+            {"id", "name", "root_access_keys", "policies", "groups", "users", "roles", "kms_keys"},
+        )
         account = self._matching(entry, "id", where, re.compile(r"[0-9]{12}"), "12 digits")
         self._unique(where, "account", account)
+        policies = [self._policy(each, at, account) for each, at in self._list(entry, "policies", where)]
+        own = {f"arn:aws:iam::{account}:policy/{policy.name}" for policy in policies}
+        attachable = own | set(aws_managed())
+        groups = [
+            self._group(each, at, account, attachable) for each, at in self._list(entry, "groups", where)
+        ]
+        known = {group.name.lower() for group in groups}
         return SeedAccount(
             account,
             self._text(entry, "name", where, "default"),
             self._access_keys(entry, "root_access_keys", where),
-            tuple(self._user(each, at, account) for each, at in self._list(entry, "users", where)),
+            tuple(policies),
+            tuple(groups),
+            tuple(
+                self._user(each, at, account, attachable, known)
+                for each, at in self._list(entry, "users", where)
+            ),
+            tuple(
+                self._role(each, at, account, attachable) for each, at in self._list(entry, "roles", where)
+            ),
             tuple(self._kms_key(each, at, account) for each, at in self._list(entry, "kms_keys", where)),
         )
 
-    def _user(self, entry: dict[str, Any], where: str, account: str) -> SeedUser:
-        self._only(entry, where, {"name", "attached_policies", "inline_policies", "access_keys"})
-        name = self._matching(entry, "name", where, _USER, "1 to 64 letters, digits and +=,.@_-")
-        self._unique(where, "user", account, name.lower())
+    def _policy(self, entry: dict[str, Any], where: str, account: str) -> SeedPolicy:
+        self._only(entry, where, {"name", "document"})
+        name = self._name(entry, where, account, "policy", _POLICY_NAME, 128)
+        return SeedPolicy(name, self._document(entry.get("document"), f"{where}.document", "identity"))
+
+    def _group(self, entry: dict[str, Any], where: str, account: str, attachable: set[str]) -> SeedGroup:
+        self._only(entry, where, {"name", "attached_policies", "inline_policies"})
+        name = self._name(entry, where, account, "group", _POLICY_NAME, 128)
+        return SeedGroup(name, self._attached(entry, where, attachable), self._inline(entry, where))
+
+    def _user(
+        self, entry: dict[str, Any], where: str, account: str, attachable: set[str], known: set[str]
+    ) -> SeedUser:
+        self._only(entry, where, {"name", "groups", "attached_policies", "inline_policies", "access_keys"})
+        groups = self._texts(entry, "groups", where)
+        for group in groups:
+            if group.lower() not in known:
+                self._problem(f"{where}.groups", f"there is no {group!r} among the account's groups")
+        return SeedUser(
+            self._name(entry, where, account, "user", _USER, 64),
+            self._attached(entry, where, attachable),
+            self._inline(entry, where),
+            tuple(groups),
+            self._access_keys(entry, "access_keys", where),
+        )
+
+    def _role(self, entry: dict[str, Any], where: str, account: str, attachable: set[str]) -> SeedRole:
+        self._only(entry, where, {"name", "trust_policy", "attached_policies", "inline_policies"})
+        return SeedRole(
+            self._name(entry, where, account, "role", _USER, 64),
+            self._attached(entry, where, attachable),
+            self._inline(entry, where),
+            self._document(entry.get("trust_policy"), f"{where}.trust_policy", "trust"),
+        )
+
+    def _name(
+        self, entry: dict[str, Any], where: str, account: str, kind: str, pattern: re.Pattern[str], most: int
+    ) -> str:
+        name = self._matching(entry, "name", where, pattern, f"1 to {most} letters, digits and +=,.@_-")
+        self._unique(where, kind, account, name.lower())
+        return name
+
+    def _attached(self, entry: dict[str, Any], where: str, attachable: set[str]) -> tuple[str, ...]:
         attached = self._texts(entry, "attached_policies", where)
         for arn in attached:
-            if arn not in aws_managed():
-                known = ", ".join(sorted(aws_managed()))
+            if arn not in attachable:
+                known = ", ".join(sorted(attachable))
                 self._problem(f"{where}.attached_policies", f"there is no {arn!r}; there are: {known}")
+        return tuple(attached)
+
+    def _inline(self, entry: dict[str, Any], where: str) -> Mapping[str, str]:
         inline = {}
         policies = self._table(entry, "inline_policies", where)
         for policy, document in policies.items():
@@ -158,7 +244,7 @@ class _Reader:
             if not _POLICY_NAME.fullmatch(policy):
                 self._problem(at, "a policy's name is 1 to 128 letters, digits and +=,.@_-")
             inline[policy] = self._document(document, at, "identity")
-        return SeedUser(name, tuple(attached), inline, self._access_keys(entry, "access_keys", where))
+        return inline
 
     def _access_keys(self, entry: dict[str, Any], name: str, where: str) -> tuple[AccessKey, ...]:
         keys = []

@@ -98,6 +98,41 @@ def test_a_seed_makes_what_it_names(tmp_path: Path) -> None:
         opened.close()
 
 
+def test_a_seed_makes_groups_roles_and_policies(tmp_path: Path) -> None:
+    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
+    root = {"AWS": ["arn:aws:iam::111122223333:user/bob", "arn:aws:iam::111122223333:user/nobody"]}
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": root}
+    own = "arn:aws:iam::111122223333:policy/own"
+    content = account(
+        policies=[{"name": "own", "document": allow}],
+        groups=[{"name": "Crew", "attached_policies": [own], "inline_policies": {"in": allow}}],
+        users=[{"name": "bob", "groups": ["crew"], "access_keys": [ACCESS_KEY]}],
+        roles=[
+            {
+                "name": "ops",
+                "trust_policy": {"Version": "2012-10-17", "Statement": trust},
+                "attached_policies": [own, ADMIN],
+            }
+        ],
+    )
+    opened = opened_with(tmp_path, read_seed(seed_file(tmp_path, content)))
+    try:
+        first_start(opened)
+        directory = IamDirectory(opened.store, opened.keyring)
+        bob = opened.store.read(lambda tx: directory.credential(ACCESS_KEY["id"], tx))
+        assert bob is not None
+        assert [policy.name for policy in bob.identity.attached.identity] == [own, "in"]
+        role = opened.store.read(lambda tx: directory.role("111122223333", "ops", tx))
+        assert role is not None
+        assert [policy.name for policy in role.attached.identity] == [own, ADMIN]
+        assert list(role.trust.principals()) == [
+            ("AWS", bob.identity.principal.id),
+            ("AWS", "arn:aws:iam::111122223333:user/nobody"),
+        ], "who exists is meant by id"
+    finally:
+        opened.close()
+
+
 def test_a_seed_given_again_changes_nothing(tmp_path: Path) -> None:
     def rows(opened: Opened) -> list[list[Any]]:
         return opened.store.read(
@@ -203,6 +238,12 @@ ACCESS_KEY = {"id": "AKIAIOSFODNN7EXAMPLE", "secret": SECRET}
             account(users=[{"name": "a", "access_keys": [ACCESS_KEY, ACCESS_KEY]}]),
             "access_keys[1]: is the same access key",
         ),
+        (account(users=[{"name": "a", "groups": ["g"]}]), "users[0].groups: there is no 'g' among"),
+        (account(groups=[{"name": "g"}, {"name": "G"}]), "groups[1]: is the same group"),
+        (account(roles=[{"name": "r"}]), "roles[0].trust_policy: "),
+        (account(roles=[{"name": "r", "trust_policy": {}}]), "roles[0].trust_policy: "),
+        (account(policies=[{"name": "p", "document": "{"}]), "policies[0].document: "),
+        (account(policies=[{"name": "p"}]), "policies[0].document: "),
         (account(kms_keys=[{"id": "not-a-key"}]), "kms_keys[0].id: must be a key id"),
         (account(kms_keys=[KEY, KEY]), "kms_keys[1]: is the same KMS key"),
         (account(kms_keys=[{**KEY, "region": "mars-1"}]), "kms_keys[0].region"),
@@ -257,7 +298,20 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["id", "name", "users", "kms_keys", "access_keys", "policy", "tags", "x"]),
+            st.sampled_from(
+                [
+                    "id",
+                    "name",
+                    "users",
+                    "groups",
+                    "roles",
+                    "policies",
+                    "kms_keys",
+                    "access_keys",
+                    "policy",
+                    "x",
+                ]
+            ),
             inner,
             max_size=4,
         )

@@ -1,17 +1,18 @@
-"""Accounts, users and access keys as the first start and seeds make them, and access keys as rows."""
+"""What the first start and seeds make: accounts, users, groups, roles, policies and access keys."""
 
 from __future__ import annotations
 
 import secrets
 import string
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from casemate.engine.policy import parse
 from casemate.gate.keyring import Keyring
-from casemate.services.iam.entities import User, unique_id
+from casemate.services.iam.entities import Group, ManagedPolicy, Role, User, Version, unique_id
 from casemate.services.iam.managed_policies import aws_managed
 from casemate.services.iam.store import DOMAIN, Entities
+from casemate.services.iam.trust import ids_named
 from casemate.store.database import Tx
 
 ACTIVE, INACTIVE = "Active", "Inactive"
@@ -49,27 +50,97 @@ def create_user(
     *,
     attached: Sequence[str] = (),
     inline: Mapping[str, str] | None = None,
+    groups: Sequence[str] = (),
 ) -> bool:
     """Make a user with its policies; False when it exists already, which leaves it as it is.
 
-    attached: ARNs of AWS managed policies; inline: documents by name. Raises PolicyError for a document that is
-    not one, and ValueError for a managed policy that does not exist.
+    attached: ARNs of managed policies; inline: documents by name; groups: names. Raises PolicyError for a document
+    that is not one, and ValueError for a managed policy or a group that does not exist.
     """
-    documents = dict(inline or {})
-    for arn in attached:
-        if arn not in aws_managed():
-            raise ValueError(f"there is no managed policy {arn}")
-    for document in documents.values():
-        parse(document, "identity")
+    entities = Entities(keyring)
+    found = {group: entities.find(tx, Group, account, group) for group in groups}
+    for group, each in found.items():
+        if each is None:
+            raise ValueError(f"there is no group {group}")
     user = User(
         account=account,
         name=name,
         id=unique_id(User.PREFIX),
         created=now,
-        attached=list(dict.fromkeys(attached)),
-        inline=documents,
+        groups=tuple(each.id for each in found.values() if each is not None),
+        **_held(tx, entities, account, attached, inline),
     )
-    return Entities(keyring).add(tx, user)
+    return entities.add(tx, user)
+
+
+def create_group(
+    tx: Tx,
+    keyring: Keyring,
+    account: str,
+    name: str,
+    now: float,
+    *,
+    attached: Sequence[str] = (),
+    inline: Mapping[str, str] | None = None,
+) -> bool:
+    """Make a group, as create_user does."""
+    entities = Entities(keyring)
+    held = _held(tx, entities, account, attached, inline)
+    group = Group(account=account, name=name, id=unique_id(Group.PREFIX), created=now, **held)
+    return entities.add(tx, group)
+
+
+def create_role(
+    tx: Tx,
+    keyring: Keyring,
+    account: str,
+    name: str,
+    now: float,
+    *,
+    trust: str,
+    attached: Sequence[str] = (),
+    inline: Mapping[str, str] | None = None,
+) -> bool:
+    """Make a role, as create_user does. trust: the trust policy's document; whom it names need not exist."""
+    entities = Entities(keyring)
+    ids = ids_named(tx, entities, parse(trust, "trust"))
+    role = Role(
+        account=account,
+        name=name,
+        id=unique_id(Role.PREFIX),
+        created=now,
+        trust=trust,
+        trusted={arn: named for arn, named in ids.items() if named is not None},
+        **_held(tx, entities, account, attached, inline),
+    )
+    return entities.add(tx, role)
+
+
+def create_policy(tx: Tx, keyring: Keyring, account: str, name: str, now: float, document: str) -> bool:
+    """Make a customer managed policy; False when it exists already. Raises PolicyError."""
+    parse(document, "identity")
+    policy = ManagedPolicy(
+        account=account,
+        name=name,
+        id=unique_id(ManagedPolicy.PREFIX),
+        created=now,
+        versions={"v1": Version(document, now)},
+        updated=now,
+    )
+    return Entities(keyring).add(tx, policy)
+
+
+def _held(
+    tx: Tx, entities: Entities, account: str, attached: Sequence[str], inline: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """What is attached to a user, group or role."""
+    documents = dict(inline or {})
+    for arn in attached:
+        if arn not in aws_managed() and entities.policy(tx, account, arn) is None:
+            raise ValueError(f"there is no managed policy {arn}")
+    for document in documents.values():
+        parse(document, "identity")
+    return {"attached": tuple(dict.fromkeys(attached)), "inline": documents}
 
 
 def new_access_key() -> AccessKey:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from casemate.engine.policy import Policy
 from casemate.services.iam.documents import accepted, size
 from casemate.services.iam.entities import Entity, Role, User
 from casemate.services.iam.refusals import limit_exceeded, malformed
@@ -33,16 +34,22 @@ def accepted_trust(tx: Tx, entities: Entities, document: str) -> Mapping[str, st
     policy = accepted(document, "trust")
     if size([document]) > LARGEST:
         raise limit_exceeded("ACLSizePerRole", LARGEST)
-    trusted = {}
-    for kind, name in policy.principals():
-        found = _ENTITY.fullmatch(name) if kind == "AWS" else None
-        if found is None or tx.one("SELECT 1 FROM accounts WHERE id = ?", (found[1],)) is None:
-            continue
-        unique_id = _id_of(tx, entities, name)
-        if unique_id is None:
-            raise malformed(f'Invalid principal in policy: "AWS":"{name}"')
-        trusted[name] = unique_id
-    return trusted
+    ids = ids_named(tx, entities, policy)
+    for arn in ids:
+        found = _ENTITY.fullmatch(arn)
+        assert found is not None
+        if ids[arn] is None and tx.one("SELECT 1 FROM accounts WHERE id = ?", (found[1],)) is not None:
+            raise malformed(f'Invalid principal in policy: "AWS":"{arn}"')
+    return {arn: unique_id for arn, unique_id in ids.items() if unique_id is not None}
+
+
+def ids_named(tx: Tx, entities: Entities, policy: Policy) -> dict[str, str | None]:
+    """The unique ids of all users and roles that a trust policy names, by ARN; None of those that do not exist."""
+    return {
+        name: _id_of(tx, entities, name)
+        for kind, name in policy.principals()
+        if kind == "AWS" and _ENTITY.fullmatch(name)
+    }
 
 
 def shown_trust(tx: Tx, entities: Entities, role: Role) -> str:
