@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import pytest
-from botocore.exceptions import ClientError
 from server_support import Server, casemate
-
-
-@contextmanager
-def refused(code: str, message: str | None = None, status: int = 400) -> Iterator[None]:
-    """Expect AWS's error: its code, its whole message, its HTTP status."""
-    with pytest.raises(ClientError) as caught:
-        yield
-    response = caught.value.response
-    assert response["Error"]["Code"] == code, response["Error"]
-    if message is not None:
-        assert response["Error"]["Message"] == message
-    assert response["ResponseMetadata"]["HTTPStatusCode"] == status
+from server_support import refused as refused
 
 
 def today() -> date:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from server_support import Server, casemate
@@ -21,3 +23,11 @@ def quota(server: Server, *args: str) -> str:
 def value_of(client: Any, code: str) -> float:
     found: float = client.get_service_quota(ServiceCode="kms", QuotaCode=code)["Quota"]["Value"]
     return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """What another process has changed on PostgreSQL is seen within a moment."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

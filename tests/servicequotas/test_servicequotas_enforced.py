@@ -4,13 +4,14 @@ allow."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from quotas_support import ALIASES, KEYS, THROTTLED, quota, refused
-from server_support import Server, running_server
+from quotas_support import ALIASES, KEYS, THROTTLED, quota, refused, value_of, wait_until
+from server_support import Server, casemate, running_server
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +143,37 @@ def test_aliases_have_one_that_can_be_raised(server: Server) -> None:
         ServiceCode="kms", QuotaCode=ALIASES, DesiredValue=2
     )
     kms.create_alias(AliasName="alias/two", TargetKeyId=key["KeyId"])
+
+
+def test_on_postgresql_too(tmp_path: Path, postgres_url: str) -> None:
+    env = {"CASEMATE_DATABASE": postgres_url, "CASEMATE_QUOTAS": "aws", "CASEMATE_QUOTA_APPROVAL": "never"}
+    with running_server(tmp_path, "--dev", env=env) as server:
+
+        def command(*args: str) -> str:
+            done = casemate(*args, "--data", str(server.data), env=env)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        command("quota", "set", "kms", KEYS, "2")
+        quotas, kms = server.client("service-quotas"), server.client("kms")
+        for _ in range(2):
+            kms.create_key()
+        wait_until(lambda: value_of(quotas, KEYS) == 2)
+        with refused("LimitExceededException"):
+            kms.create_key()
+        asked = quotas.request_service_quota_increase(ServiceCode="kms", QuotaCode=KEYS, DesiredValue=3)
+        assert asked["RequestedQuota"]["Status"] == "PENDING"
+        assert asked["RequestedQuota"]["Id"] in command("quota", "list")
+        command("quota", "approve", asked["RequestedQuota"]["Id"])
+        wait_until(lambda: value_of(quotas, KEYS) == 3)
+        kms.create_key()
+        quotas.tag_resource(
+            ResourceARN=quotas.get_service_quota(ServiceCode="kms", QuotaCode=KEYS)["Quota"]["QuotaArn"],
+            Tags=[{"Key": "a", "Value": "b"}],
+        )
+        history = quotas.list_requested_service_quota_change_history(Status="APPROVED", MaxResults=1)
+        assert [each["DesiredValue"] for each in history["RequestedQuotas"]] == [3]
+        assert "KMS-Keys" in command("cost")
+        command("reset")
+        wait_until(lambda: value_of(quotas, KEYS) == 100_000)
+        assert "KMS-Keys" not in command("cost")
