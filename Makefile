@@ -42,8 +42,9 @@ bench: $(BENCH)/.bench ## Measure Casemate beside its peers and write the table 
 docs: $(VENV)/.docs ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-api: $(VENV)/.dev ## Generate casemate/api/ from the pinned botocore's models, and the docs' tables of what is served
+api: $(VENV)/.dev ## Generate casemate/api/ from AWS's models and references, and the docs' tables of what is served
 	$(BIN)/python tools/generate_api.py
+	$(BIN)/python tools/generate_reference.py
 	$(BIN)/python tools/served_operations.py
 
 format: $(VENV)/.dev ## Format the code and fix what can be fixed by itself
