@@ -28,9 +28,11 @@ from casemate.server.metrics import count_jobs
 from casemate.server.rotation import key_file_of, next_key_file, seals_of
 from casemate.server.server_file import Running, running
 from casemate.server.tls import RENEW_DAYS
+from casemate.services.iam.accounts import IamAccounts
 from casemate.services.iam.entities import KINDS
 from casemate.services.iam.identities import unwrap_secret
 from casemate.services.iam.store import Entities
+from casemate.services.organizations.state import Organizations
 from casemate.store.database import StoreError, Tx
 from casemate.store.journal_format import JournalTampered
 from casemate.store.journal_reader import read_journal
@@ -232,7 +234,7 @@ def _rotation(config: Config) -> Iterator[Finding]:
 
 
 def _rows(opened: Opened) -> Finding:
-    """Every user, access key and KMS key with its aliases opens under its account's key."""
+    """Every user, access key, organisation and KMS key with its aliases opens under its account's key."""
 
     def look(tx: Tx) -> tuple[int, list[str]]:
         checked, broken = 0, []
@@ -251,6 +253,13 @@ def _rows(opened: Opened) -> Finding:
                 entities.find(tx, KINDS[kind], account, name)
             except (EnvelopeError, KeyError):
                 broken.append(f"{kind} {name} of account {account}")
+        organizations = Organizations(opened.store, opened.keyring, IamAccounts(opened.keyring))
+        for name, open_it in organizations.sealed(tx):
+            checked += 1
+            try:
+                open_it()
+            except (EnvelopeError, PolicyError):
+                broken.append(name)
         for account, region, key_id in tx.all("SELECT account, region, id FROM kms_keys"):
             checked += 1
             try:

@@ -42,6 +42,10 @@ def test_an_account_is_made(world: World) -> None:
         "Policies"
     ]
     assert (scp["Id"], scp["AwsManaged"]) == ("p-FullAWSAccess", True)
+    own = "/aws-service-role/organizations.amazonaws.com/"
+    (linked,) = assumed(world, account["Id"], "Keeper").client("iam").list_roles(PathPrefix=own)["Roles"]
+    assert linked["RoleName"] == "AWSServiceRoleForOrganizations"
+    assert len(world.of(service="iam").list_roles(PathPrefix=own)["Roles"]) == 1
     role = assumed(world, account["Id"], "Keeper")
     assert role.client("sts").get_caller_identity()["Account"] == account["Id"]
 

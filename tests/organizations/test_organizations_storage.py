@@ -54,6 +54,9 @@ class NoAccounts:
     def let_administer(self, tx: Tx, account: str, role: str, trusted: str, now: float) -> None:
         raise NotImplementedError
 
+    def let_serve(self, tx: Tx, account: str, service: str, now: float) -> None:
+        raise NotImplementedError
+
 
 def node(node_id: str, kind: str, parent: str, *policies: str) -> Node:
     return Node(
@@ -66,9 +69,9 @@ def policy(policy_id: str, *statements: dict[str, object], kind: str = SCP) -> P
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(database: str) -> Iterator[Store]:
     opened = open_store(
-        f"sqlite://{tmp_path}/casemate.db",
+        database,
         migrations=[discover("casemate.gate"), discover("casemate.services.organizations")],
     )
     yield opened
@@ -106,6 +109,13 @@ def test_a_standing_has_the_levels_from_the_root_down(store: Store, organization
     management = store.read(lambda tx: organizations.standing(MANAGEMENT, tx))
     assert (management.organization, management.scps, management.rcps) == (HOME.id, (), ())
     assert store.read(lambda tx: organizations.standing("999999999999", tx)).organization == ""
+    opened = store.read(lambda tx: [(name, open_it()) for name, open_it in organizations.sealed(tx)])
+    assert [name for name, _ in opened] == [
+        f"organization {HOME.id}",
+        f"account {MEMBER}",
+        f"place of account {MANAGEMENT}",
+        f"place of account {MEMBER}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +141,17 @@ def test_what_was_altered_is_not_used(store: Store, organizations: Organizations
     store.write(lambda tx: tx.run(change))
     with pytest.raises(Tampered):
         store.read(lambda tx: organizations.standing(account, tx))
+
+    def broken(tx: Tx) -> list[str]:
+        found = []
+        for name, open_it in organizations.sealed(tx):
+            try:
+                open_it()
+            except Tampered:
+                found.append(name)
+        return found
+
+    assert store.read(broken), "the doctor finds it"
 
 
 def test_a_delegate_made_in_the_database_is_none(store: Store, organizations: Organizations) -> None:

@@ -8,6 +8,7 @@ from casemate.gate.keyring import Keyring
 from casemate.services.iam.entities import Role, unique_id
 from casemate.services.iam.identities import create_account
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
+from casemate.services.iam.service_linked import linked_role
 from casemate.services.iam.store import Entities
 from casemate.store.database import Tx
 
@@ -44,3 +45,7 @@ class IamAccounts:
             trust=trust,
         )
         self._entities.add(tx, made)
+
+    def let_serve(self, tx: Tx, account: str, service: str, now: float) -> None:
+        """Make the service's role in the account, if it is not there."""
+        self._entities.add(tx, linked_role(account, service, now))

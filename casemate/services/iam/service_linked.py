@@ -59,6 +59,25 @@ def _role_name(service: str, suffix: str) -> str:
     return f"{name}_{suffix}" if suffix else name
 
 
+def linked_role(account: str, service: str, now: float, suffix: str = "", description: str = "") -> Role:
+    """The role of a service in SERVICES, not stored."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    }
+    return Role(
+        account=account,
+        name=_role_name(service, suffix),
+        path=f"/aws-service-role/{service}/",
+        id=unique_id(Role.PREFIX),
+        created=now,
+        trust=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        description=description,
+        attached=[f"arn:aws:iam::aws:policy/aws-service-role/{SERVICES[service].policy}"],
+    )
+
+
 def _new(call: Call, request: Mapping[str, Any]) -> Target[Role]:
     service = request["AWSServiceName"]
     name = _role_name(service, request.get("CustomSuffix", ""))
@@ -83,21 +102,7 @@ def create_service_linked_role(
             f"Service role name {name} has been taken in this account, please try a different suffix."
         )
     check_room(call.tx, entities, Role, call.account)
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": "sts:AssumeRole",
-    }
-    role = Role(
-        account=call.account,
-        name=name,
-        path=f"/aws-service-role/{service}/",
-        id=unique_id(Role.PREFIX),
-        created=call.now,
-        trust=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-        description=req.get("Description", ""),
-        attached=[f"arn:aws:iam::aws:policy/aws-service-role/{linked.policy}"],
-    )
+    role = linked_role(call.account, service, call.now, suffix, req.get("Description", ""))
     entities.add(call.tx, role)
     return {"Role": role_shape(call.tx, entities, role)}
 

@@ -26,7 +26,7 @@ from casemate.services.organizations.model import (
     Organization,
     new_id,
 )
-from casemate.services.organizations.organizing import attached_at_first
+from casemate.services.organizations.organizing import attached_at_first, serve
 from casemate.services.organizations.pages import page
 from casemate.services.organizations.refusals import (
     constraint,
@@ -88,6 +88,7 @@ def create_account(call: Call, req: api.CreateAccountRequest, target: Target) ->
             ),
         )
         organizations.accounts.let_administer(call.tx, account, role, organization.management, call.now)
+        serve(call, organization, account)
     call.tx.run(
         "INSERT INTO org_creations (organization, id, name, requested, completed, account, reason) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",

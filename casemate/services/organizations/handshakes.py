@@ -35,7 +35,7 @@ from casemate.services.organizations.model import (
     Organization,
     new_id,
 )
-from casemate.services.organizations.organizing import attached_at_first, own_account
+from casemate.services.organizations.organizing import attached_at_first, own_account, serve
 from casemate.services.organizations.pages import page
 from casemate.services.organizations.refusals import (
     handshake_constraint,
@@ -287,6 +287,7 @@ def _join(call: Call, handshake: Handshake) -> None:
             *(attached_at_first(organization), handshake.tags, INVITED, call.now),
         ),
     )
+    serve(call, organization, call.account)
 
 
 def _open_whole(call: Call, part: Handshake) -> None:

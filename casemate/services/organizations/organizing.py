@@ -37,6 +37,13 @@ def attached_at_first(organization: Organization) -> tuple[str, ...]:
     return tuple(FULL_ACCESS[kind].id for kind in organization.policy_types if kind in FULL_ACCESS)
 
 
+def serve(call: Call, organization: Organization, account: str) -> None:
+    """With all features, Organizations has a role of its own in each account."""
+    if organization.feature_set == ALL_FEATURES:
+        accounts = call.part(Organizations).accounts
+        accounts.let_serve(call.tx, account, "organizations.amazonaws.com", call.now)
+
+
 @api.CreateOrganization.writes(own_account)
 def create_organization(
     call: Call,
@@ -65,6 +72,7 @@ def create_organization(
     name = organizations.accounts.name(call.tx, call.account) or call.account
     management = Node(organization.id, call.account, ACCOUNT, root.id, name, policies, {}, INVITED, call.now)
     organizations.add_node(call.tx, organization, management)
+    serve(call, organization, call.account)
     return {"Organization": views.organization(call, organization)}
 
 

@@ -7,7 +7,8 @@ gets Tampered, and a request that needs it fails.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from casemate.engine.envelope.errors import Tampered
@@ -51,6 +52,10 @@ class Accounts(Protocol):
 
     def let_administer(self, tx: Tx, account: str, role: str, trusted: str, now: float) -> None:
         """Make a role in the account, by which another account's principals administer it."""
+        ...
+
+    def let_serve(self, tx: Tx, account: str, service: str, now: float) -> None:
+        """Make a service's role in the account, if it is not there."""
         ...
 
 
@@ -301,6 +306,23 @@ class Organizations:
         )
 
     # --- seals
+
+    def sealed(self, tx: Tx) -> Iterator[tuple[str, Callable[[], object]]]:
+        """All that is sealed, by its name, each with what opens it and raises Tampered."""
+        for (organization_id,) in tx.all("SELECT id FROM org_organizations ORDER BY id"):
+            yield f"organization {organization_id}", partial(self._open_all, tx, organization_id)
+        for (account,) in tx.all("SELECT account FROM org_accounts ORDER BY account"):
+            yield f"account {account}", partial(self.account, tx, account)
+        for (account,) in tx.all("SELECT id FROM org_nodes WHERE kind = ? ORDER BY id", (ACCOUNT,)):
+            yield f"place of account {account}", partial(self._standing, tx, account)
+
+    def _open_all(self, tx: Tx, organization_id: str) -> None:
+        organization = self.organization(tx, organization_id)
+        self.nodes(tx, organization)
+        self.delegations(tx, organization)
+        kinds = tx.all("SELECT DISTINCT type FROM org_policies WHERE organization = ?", (organization_id,))
+        for (policy_type,) in kinds:
+            self.policies(tx, organization, policy_type)
 
     def _seal(self, tx: Tx, owner: str, columns: Sequence[Any], what: str) -> bytes:
         return self._keyring.account_key(owner, tx).wrap(b"", f"organizations {what}", *_bound(columns))
