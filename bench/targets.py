@@ -185,7 +185,7 @@ def casemate(scratch: Path) -> Iterator[Target]:
         target.requests = kms_requests(client)
         yield target
     finally:
-        _stop(target)
+        stop(target)
 
 
 @contextlib.contextmanager
@@ -198,7 +198,7 @@ def moto() -> Iterator[Target]:
         target.requests = kms_requests(kms_client(port, "testing", "testing"))
         yield target
     finally:
-        _stop(target)
+        stop(target)
 
 
 @contextlib.contextmanager
@@ -239,7 +239,7 @@ def openbao(scratch: Path) -> Iterator[Target]:
         }
         yield target
     finally:
-        _stop(target)
+        stop(target)
 
 
 NGINX = """
@@ -272,7 +272,7 @@ def nginx(scratch: Path, like: Target) -> Iterator[Target]:
     try:
         yield target
     finally:
-        _stop(target)
+        stop(target)
 
 
 def _answer(port: int, request: bytes) -> bytes:
@@ -285,7 +285,7 @@ def _answer(port: int, request: bytes) -> bytes:
     return answer.partition(b"\r\n\r\n")[2]
 
 
-def _stop(target: Target) -> None:
+def stop(target: Target) -> None:
     target.process.terminate()
     try:
         target.process.wait(10)
