@@ -71,29 +71,36 @@ def _residual(call: Call, action: str, resource: Resource, granted: int) -> Resi
     # Policies are compiled once per text, so the same object means that nothing the residual rests on changed.
     if entry is not None and entry[0] is resource.policy and entry[1] == resource.account:
         return entry[2]
-    standing_of = call.gate.organizations.standing
-    scps = standing_of(identity.account, call.transaction).scps
-    owner = standing_of(resource.account, call.transaction)
-    if owner.closed:
+    question = question_of(call, action, resource, Grade(granted))
+    if question is None:
         return _OF_CLOSED_ACCOUNT
-    residual = prepare(
-        Question(
-            principal=identity.principal,
-            attached=replace(identity.attached, scps=scps) if scps else identity.attached,
-            action=action,
-            resource=resource.arn,
-            resource_account=resource.account,
-            resource_policy=resource.policy,
-            rcps=owner.rcps,
-            guarded=resource.guarded,
-            known=identity.known,
-            granted=Grade(granted),
-        )
-    )
+    residual = prepare(question)
     if len(identity.residuals) >= MAX_RESIDUALS:
         identity.residuals.clear()
     identity.residuals[key] = (resource.policy, resource.account, residual)
     return residual
+
+
+def question_of(call: Call, action: str, resource: Resource, granted: Grade = Grade.NONE) -> Question | None:
+    """What the engine is asked; None for a resource of a closed account, which nobody reaches."""
+    identity = call.identity
+    standing_of = call.gate.organizations.standing
+    scps = standing_of(identity.account, call.transaction).scps
+    owner = standing_of(resource.account, call.transaction)
+    if owner.closed:
+        return None
+    return Question(
+        principal=identity.principal,
+        attached=replace(identity.attached, scps=scps) if scps else identity.attached,
+        action=action,
+        resource=resource.arn,
+        resource_account=resource.account,
+        resource_policy=resource.policy,
+        rcps=owner.rcps,
+        guarded=resource.guarded,
+        known=identity.known,
+        granted=granted,
+    )
 
 
 def denied(call: Call, action: str, resource: Resource, decision: Decision) -> AwsError:

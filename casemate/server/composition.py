@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.api import ce as ce_api
 from casemate.api import iam as iam_api
@@ -25,6 +25,7 @@ from casemate.gate.billing import UsageReader
 from casemate.gate.call import Call
 from casemate.gate.cors import Cors
 from casemate.gate.gate import Gate
+from casemate.gate.gate import Journal as GateJournal
 from casemate.gate.keyring import Keyring
 from casemate.gate.router import Route
 from casemate.gate.throttle import LocalBuckets, SharedBuckets, Throttle
@@ -62,7 +63,7 @@ from casemate.services.sts.issuer_keys import IssuerKeys
 from casemate.store import jobs
 from casemate.store.database import Store, StoreError, Tx, open_store
 from casemate.store.jobs import Jobs
-from casemate.store.journal import Journal
+from casemate.store.journal import Journal, JournalUnavailable
 from casemate.store.journal_format import JournalTampered
 from casemate.store.migrate import discover
 
@@ -183,19 +184,44 @@ def open_worker(
     journal: Journal[Call | None] = Journal(
         config.journal, JournalCipher(opened.root), durable, worker=f"{number:02d}-{os.getpid()}"
     )
+    built = _build(opened, journal, threads.submit, loop.call_soon_threadsafe, loop.call_soon)
+    gate, uses, meter = built.gate, built.uses, built.meter
+    jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
+    _write_uses(loop, uses, opened.store)
+    if number == 0:
+        _count_usage(loop, meter, threads)
+    return Worker(opened, journal, gate, jobs, threads, uses, meter)
+
+
+class Built(NamedTuple):
+    """A gate with its services, and those of their parts that are looked after from outside."""
+
+    gate: Gate
+    directory: IamDirectory
+    uses: Uses
+    meter: Meter
+
+
+def _build(
+    opened: Opened,
+    journal: GateJournal,
+    in_thread: Callable[..., object],
+    in_loop: Callable[..., object],
+    soon: Callable[..., object],
+) -> Built:
     uses = Uses()
     organizations_of = Organizations(opened.store, opened.keyring, IamAccounts(opened.keyring))
     tokens = SessionTokens(opened.root)
     directory = IamDirectory(opened.store, opened.keyring, uses, tokens, organizations_of)
-    values = Values(opened.store, QUOTAS, config.quota_approval)
-    meter = Meter(opened.store, config.journal, JournalCipher(opened.root), BILLED)
+    values = Values(opened.store, QUOTAS, opened.config.quota_approval)
+    meter = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED)
     parts: dict[type, Any] = {
         Entities: Entities(opened.keyring),
         Grants: opened.keys.grants,
         Keys: opened.keys,
         Organizations: organizations_of,
-        TrustedRoots: TrustedRoots(frozenset(config.attestation_roots)),
-        IssuerKeys: _issuer_keys(config),
+        TrustedRoots: TrustedRoots(frozenset(opened.config.attestation_roots)),
+        IssuerKeys: _issuer_keys(opened.config),
         SessionTokens: tokens,
         Uses: uses,
         Bills: _bills(organizations_of),
@@ -204,7 +230,7 @@ def open_worker(
         Values: values,
     }
     paths: Mapping[tuple[str, bytes], Route] = {}
-    if config.dev:
+    if opened.config.dev:
         parts, paths = _with_control(opened, parts)
     gate = Gate(
         APIS,
@@ -213,22 +239,40 @@ def open_worker(
         store=opened.store,
         journal=journal,
         clock=opened.clock,
-        throttle=_throttle(config, values),
-        in_thread=threads.submit,
-        in_loop=loop.call_soon_threadsafe,
-        soon=loop.call_soon,
+        throttle=_throttle(opened.config, values),
+        in_thread=in_thread,
+        in_loop=in_loop,
+        soon=soon,
         parts=parts,
         quotas=values,
         paths=paths,
-        region=config.region,
-        cors=Cors(config.cors_origins),
-        relaxed=config.audit == "relaxed",
+        region=opened.config.region,
+        cors=Cors(opened.config.cors_origins),
+        relaxed=opened.config.audit == "relaxed",
     )
-    jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
-    _write_uses(loop, uses, opened.store)
-    if number == 0:
-        _count_usage(loop, meter, threads)
-    return Worker(opened, journal, gate, jobs, threads, uses, meter)
+    return Built(gate, directory, uses, meter)
+
+
+def gate_at_rest(opened: Opened) -> Built:
+    """A gate that serves nobody, for the commands that look at what the policies say."""
+
+    def never(*_: object) -> object:
+        raise RuntimeError("no request comes in here")
+
+    return _build(opened, _NoJournal(), never, never, never)
+
+
+class _NoJournal:
+    """Nothing is recorded, hence nothing may be changed."""
+
+    healthy = False
+    quick = False
+
+    def append(self, *_: object) -> None:
+        raise JournalUnavailable("there is no journal")
+
+    def flush(self, *_: object) -> None:
+        raise JournalUnavailable("there is no journal")
 
 
 def bills_of(opened: Opened) -> Bills:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from casemate.engine.envelope.errors import Tampered
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
-from casemate.engine.session_token import BadToken, SessionTokens
+from casemate.engine.session_token import BadToken, Session, SessionTokens
 from casemate.gate.identity import Credential, Identity, OidcIssuer, RoleEntry, SessionCredential, tag_keys
 from casemate.gate.keyring import Keyring
 from casemate.gate.organization import NoOrganizations, Organizations
@@ -60,6 +60,11 @@ class IamDirectory:
         role is no more. Raises Miss as above."""
         return self._sessions.get(token, tx)
 
+    def user(self, account: str, name: str, access_key_id: str, tx: Tx) -> Identity | None:
+        """A user as a caller by an access key, whether or not there is that key; None when there is no such user."""
+        user = self._entities.find(tx, entities.User, account, name)
+        return None if user is None or user.name != name else self._user(tx, user, access_key_id)
+
     def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
         """The role as it can be assumed; None when there is none. Raises Miss as above."""
         return self._roles.get((account, name.lower()), tx)
@@ -104,6 +109,11 @@ class IamDirectory:
             session = self._tokens.open(token)
         except BadToken:
             return None
+        return self.of_session(session, tx)
+
+    def of_session(self, session: Session, tx: Tx) -> SessionCredential | None:
+        """The temporary credentials of a session; None when its user or role is no more, or a policy that limits
+        it."""
         if self._organizations.standing(session.account, tx).closed:
             return None
         policies: list[Policy] = []
