@@ -9,6 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.config import Config
 from server_support import Server, running_server
 
 from casemate.services.iam.identities import AccessKey
@@ -50,11 +52,16 @@ def arn(kind: str, path_and_name: str, account: str = ACCOUNT) -> str:
 
 
 class Iam:
-    """A running server's IAM. admin: a boto3 client by an administrator."""
+    """A running server's IAM. admin: a boto3 client by an administrator; unchecked: one that sends what it is given,
+    whatever the model says."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.admin = server.client("iam", ADMIN)
+        session: Any = boto3.session.Session(ADMIN.id, ADMIN.secret, region_name="us-east-1")
+        self.unchecked = session.client(
+            "iam", endpoint_url=server.endpoint, config=Config(parameter_validation=False)
+        )
 
     def client(self, service: str, key: AccessKey, region: str = "us-east-1") -> Any:
         return self.server.client(service, key, region=region)

@@ -110,6 +110,12 @@ def test_whoever_is_made_again_is_somebody_else(iam: Iam) -> None:
     iam.admin.put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=policy("kms:ListKeys"))
     key = iam.key(user)
     assumed(iam, key, role, "kms").list_keys()
+    renamed = name("renamed")
+    iam.admin.update_user(UserName=user, NewUserName=renamed)
+    assumed(iam, key, role, "kms").list_keys()
+    shown = iam.admin.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    assert shown["Statement"][0]["Principal"]["AWS"] == [arn("user", renamed), arn("user", "admin")]
+    iam.admin.update_user(UserName=renamed, NewUserName=user)
     unique_id = iam.admin.get_user(UserName=user)["User"]["UserId"]
     iam.admin.delete_access_key(UserName=user, AccessKeyId=key.id)
     iam.admin.delete_user_policy(UserName=user, PolicyName="p0")

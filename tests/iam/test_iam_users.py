@@ -36,6 +36,12 @@ def test_a_name_is_taken_whatever_its_case(iam: Iam) -> None:
         iam.admin.create_user(UserName=user.upper(), Path="/x/")
 
 
+@pytest.mark.parametrize("bad", ["", "no space", "é", "a/b", "x" * 65])
+def test_a_name_that_is_none_is_refused(iam: Iam, bad: str) -> None:
+    with refused("ValidationError"):
+        iam.unchecked.create_user(UserName=bad)
+
+
 @pytest.mark.parametrize("path", ["x", "/x", "/x y/"])
 def test_a_path_that_is_none_is_refused(iam: Iam, path: str) -> None:
     with refused("ValidationError"):

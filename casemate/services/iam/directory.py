@@ -15,7 +15,7 @@ from casemate.services.iam import entities, mfa, sessions
 from casemate.services.iam.identities import ACTIVE, unwrap_secret
 from casemate.services.iam.managed_policies import aws_managed
 from casemate.services.iam.store import DOMAIN, Entities
-from casemate.services.iam.trust import with_ids
+from casemate.services.iam.trust import with_names
 from casemate.services.iam.uses import Uses
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
@@ -171,7 +171,7 @@ class IamDirectory:
             role.path,
             role.id,
             role.arn,
-            parse(with_ids(role.trust, role.trusted), "trust").named(role.arn),
+            parse(with_names(role.trust, role.trusted), "trust").named(role.arn),
             role.longest,
             role.tags,
             Attached(identity=tuple(self._permissions(tx, role)), boundary=self._boundary(tx, role)),

@@ -11,8 +11,9 @@ from casemate.gate.operation import Need
 from casemate.gate.resource import Resource
 from casemate.services.iam.attachments import check_bare
 from casemate.services.iam.entities import Group, Link, User, unique_id
+from casemate.services.iam.making import make
 from casemate.services.iam.pages import Page
-from casemate.services.iam.quotas import GROUPS_OF_USER, check_room
+from casemate.services.iam.quotas import GROUPS_OF_USER
 from casemate.services.iam.refusals import absent, conflict, exists, limit_exceeded
 from casemate.services.iam.shapes import group_shape, user_shape
 from casemate.services.iam.store import Entities
@@ -33,10 +34,6 @@ def create_group(
     call: Call, req: iam.CreateGroupRequest, target: NewTarget[Group]
 ) -> iam.CreateGroupResponse:
     """A group without users and policies."""
-    entities = call.part(Entities)
-    if entities.find(call.tx, Group, call.account, req["GroupName"]) is not None:
-        raise exists(Group, req["GroupName"])
-    check_room(call.tx, entities, Group, call.account)
     group = Group(
         account=call.account,
         name=req["GroupName"],
@@ -44,7 +41,7 @@ def create_group(
         id=unique_id(Group.PREFIX),
         created=call.now,
     )
-    entities.add(call.tx, group)
+    make(call, group)
     return {"Group": group_shape(group)}
 
 

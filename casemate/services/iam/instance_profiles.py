@@ -14,9 +14,9 @@ from casemate.gate.resource import Resource, Value
 from casemate.services.iam.attachments import check_changeable
 from casemate.services.iam.conditions import of_request
 from casemate.services.iam.entities import InstanceProfile, Link, Role, unique_id
+from casemate.services.iam.making import make
 from casemate.services.iam.pages import Page
-from casemate.services.iam.quotas import check_room
-from casemate.services.iam.refusals import absent, conflict, exists, limit_exceeded, no_such_entity
+from casemate.services.iam.refusals import absent, conflict, limit_exceeded, no_such_entity
 from casemate.services.iam.shapes import profile_shape
 from casemate.services.iam.store import Entities
 from casemate.services.iam.tag_rules import merged
@@ -41,9 +41,6 @@ def create_instance_profile(
     """A profile without a role."""
     entities = call.part(Entities)
     name = req["InstanceProfileName"]
-    if entities.find(call.tx, InstanceProfile, call.account, name) is not None:
-        raise exists(InstanceProfile, name)
-    check_room(call.tx, entities, InstanceProfile, call.account)
     profile = InstanceProfile(
         account=call.account,
         name=name,
@@ -52,7 +49,7 @@ def create_instance_profile(
         created=call.now,
         tags=merged({}, req.get("Tags", [])),
     )
-    entities.add(call.tx, profile)
+    make(call, profile)
     return {"InstanceProfile": profile_shape(call.tx, entities, profile, whole=True)}
 
 

@@ -12,10 +12,11 @@ from casemate.gate.resource import Resource
 from casemate.services.iam.attachments import place_of
 from casemate.services.iam.documents import accepted, size
 from casemate.services.iam.entities import Entity, Group, Link, ManagedPolicy, Role, User, Version, unique_id
+from casemate.services.iam.making import make
 from casemate.services.iam.managed_policies import aws_managed
 from casemate.services.iam.pages import Page
-from casemate.services.iam.quotas import POLICY_SIZE, check_room
-from casemate.services.iam.refusals import conflict, exists, limit_exceeded
+from casemate.services.iam.quotas import POLICY_SIZE
+from casemate.services.iam.refusals import conflict, limit_exceeded
 from casemate.services.iam.shapes import policy_shape
 from casemate.services.iam.store import Entities
 from casemate.services.iam.tag_rules import merged
@@ -48,9 +49,6 @@ def create_policy(
     """A customer managed policy, with the document as its version v1."""
     entities = call.part(Entities)
     document = accepted_version(req["PolicyDocument"])
-    if entities.find(call.tx, ManagedPolicy, call.account, req["PolicyName"]) is not None:
-        raise exists(ManagedPolicy, req["PolicyName"])
-    check_room(call.tx, entities, ManagedPolicy, call.account)
     policy = ManagedPolicy(
         account=call.account,
         name=req["PolicyName"],
@@ -62,7 +60,7 @@ def create_policy(
         versions={"v1": Version(document, call.now)},
         updated=call.now,
     )
-    entities.add(call.tx, policy)
+    make(call, policy)
     return {"Policy": policy_shape(call.tx, entities, call.account, policy, whole=True)}
 
 

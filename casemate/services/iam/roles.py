@@ -11,9 +11,9 @@ from casemate.gate.resource import Resource
 from casemate.services.iam.attachments import check_bare, check_changeable
 from casemate.services.iam.boundaries import checked_boundary
 from casemate.services.iam.entities import Link, Role, unique_id
+from casemate.services.iam.making import make
 from casemate.services.iam.pages import Page
-from casemate.services.iam.quotas import check_room
-from casemate.services.iam.refusals import conflict, exists, invalid_input
+from casemate.services.iam.refusals import conflict, invalid_input
 from casemate.services.iam.shapes import role_shape
 from casemate.services.iam.store import Entities
 from casemate.services.iam.tag_rules import merged
@@ -31,9 +31,6 @@ def create_role(call: Call, req: iam.CreateRoleRequest, target: NewTarget[Role])
     path = req.get("Path", "/")
     if path.startswith(_RESERVED):
         raise invalid_input(f"Path {path} is reserved for roles of AWS.")
-    if entities.find(call.tx, Role, call.account, req["RoleName"]) is not None:
-        raise exists(Role, req["RoleName"])
-    check_room(call.tx, entities, Role, call.account)
     trust = req["AssumeRolePolicyDocument"]
     role = Role(
         account=call.account,
@@ -48,7 +45,7 @@ def create_role(call: Call, req: iam.CreateRoleRequest, target: NewTarget[Role])
         description=req.get("Description", ""),
         longest=req.get("MaxSessionDuration", 3600),
     )
-    entities.add(call.tx, role)
+    make(call, role)
     return {"Role": role_shape(call.tx, entities, role, call.part(Uses))}
 
 

@@ -51,6 +51,11 @@ class Entities:
             raise Tampered(f"the stored {kind.KIND} {unique_id} is missing")
         return cast(E, self._opened(tx, row))
 
+    def arn_of(self, tx: Tx, kind: type[Entity], account: str, unique_id: str) -> str | None:
+        """The ARN that an id has now; None when there is none of it any more."""
+        row = tx.one(_SELECT + "AND e.kind = ? AND e.id = ?", (account, kind.KIND, unique_id))
+        return None if row is None else self._opened(tx, row).arn
+
     def policy(self, tx: Tx, account: str, arn: str) -> ManagedPolicy | None:
         """A customer managed policy of the account by its ARN."""
         found = self.find(tx, ManagedPolicy, account, arn.rpartition("/")[2])

@@ -1,7 +1,7 @@
 """Trust policies: whom they name, as of when they are put.
 
 A user or role that is deleted and made again under the same name is somebody else. So what a trust policy names by
-ARN is kept with the unique id, by which it is matched; once the two no longer belong together, it shows the id.
+ARN is kept with the unique id, by which it is matched; it is shown with the ARN that belongs to the id now.
 Source: "AWS JSON policy elements: Principal".
 """
 
@@ -36,9 +36,8 @@ def accepted_trust(tx: Tx, entities: Entities, document: str) -> Mapping[str, st
         raise limit_exceeded("ACLSizePerRole", LARGEST)
     ids = ids_named(tx, entities, policy)
     for arn in ids:
-        found = _ENTITY.fullmatch(arn)
-        assert found is not None
-        if ids[arn] is None and tx.one("SELECT 1 FROM accounts WHERE id = ?", (found[1],)) is not None:
+        account = _read(arn)[0]
+        if ids[arn] is None and tx.one("SELECT 1 FROM accounts WHERE id = ?", (account,)) is not None:
             raise malformed(f'Invalid principal in policy: "AWS":"{arn}"')
     return {arn: unique_id for arn, unique_id in ids.items() if unique_id is not None}
 
@@ -53,22 +52,23 @@ def ids_named(tx: Tx, entities: Entities, policy: Policy) -> dict[str, str | Non
 
 
 def shown_trust(tx: Tx, entities: Entities, role: Role) -> str:
-    """The trust policy, with the ids of those whose ARNs are no longer theirs."""
-    gone = {
-        arn: unique_id for arn, unique_id in role.trusted.items() if _id_of(tx, entities, arn) != unique_id
-    }
-    return with_ids(role.trust, gone)
+    """The trust policy, with the ARNs that those whom it names have now, and the ids of those who are no more."""
+    names = {}
+    for arn, unique_id in role.trusted.items():
+        account, kind, _ = _read(arn)
+        names[arn] = entities.arn_of(tx, kind, account, unique_id) or unique_id
+    return with_names(role.trust, {arn: name for arn, name in names.items() if name != arn})
 
 
-def with_ids(trust: str, ids: Mapping[str, str]) -> str:
-    """A trust policy that names users and roles by their unique ids in place of their ARNs."""
-    if not ids:
+def with_names(trust: str, names: Mapping[str, str]) -> str:
+    """A trust policy that names users and roles by others than the ARNs that it has: their unique ids, say."""
+    if not names:
         return trust
 
     def named(value: Any) -> Any:
         if isinstance(value, list):
             return [named(each) for each in value]
-        return ids.get(value, value) if isinstance(value, str) else value
+        return names.get(value, value) if isinstance(value, str) else value
 
     document = json.loads(trust)
     statements = document["Statement"]
@@ -81,9 +81,14 @@ def with_ids(trust: str, ids: Mapping[str, str]) -> str:
 
 
 def _id_of(tx: Tx, entities: Entities, arn: str) -> str | None:
+    account, kind, name = _read(arn)
+    entity = entities.find(tx, kind, account, name)
+    return entity.id if entity is not None and entity.arn == arn else None
+
+
+def _read(arn: str) -> tuple[str, type[Entity], str]:
+    """Account, kind and name of a user's or role's ARN."""
     found = _ENTITY.fullmatch(arn)
     assert found is not None
     account, kind, rest = found.groups()
-    of_kind: type[Entity] = User if kind == "user" else Role
-    entity = entities.find(tx, of_kind, account, rest.rpartition("/")[2])
-    return entity.id if entity is not None and entity.arn == arn else None
+    return account, User if kind == "user" else Role, rest.rpartition("/")[2]

@@ -13,8 +13,8 @@ from casemate.services.iam import access_key_rows, mfa
 from casemate.services.iam.attachments import check_bare
 from casemate.services.iam.boundaries import checked_boundary
 from casemate.services.iam.entities import LoginProfile, User, unique_id
+from casemate.services.iam.making import make
 from casemate.services.iam.pages import Page
-from casemate.services.iam.quotas import check_room
 from casemate.services.iam.refusals import conflict, exists
 from casemate.services.iam.shapes import user_shape, when
 from casemate.services.iam.store import Entities
@@ -35,10 +35,6 @@ from casemate.services.iam.targets import (
 @iam.CreateUser.writes(new_user, Need("iam:CreateUser"), Need("iam:TagUser", when_tagged))
 def create_user(call: Call, req: iam.CreateUserRequest, target: NewTarget[User]) -> iam.CreateUserResponse:
     """A user without any right."""
-    entities = call.part(Entities)
-    if entities.find(call.tx, User, call.account, req["UserName"]) is not None:
-        raise exists(User, req["UserName"])
-    check_room(call.tx, entities, User, call.account)
     user = User(
         account=call.account,
         name=req["UserName"],
@@ -48,7 +44,7 @@ def create_user(call: Call, req: iam.CreateUserRequest, target: NewTarget[User])
         tags=merged({}, req.get("Tags", [])),
         boundary=checked_boundary(call, req.get("PermissionsBoundary", "")),
     )
-    entities.add(call.tx, user)
+    make(call, user)
     return {"User": user_shape(user, whole=True)}
 
 

@@ -28,20 +28,21 @@ class Uses:
     """What one worker has seen since it last wrote."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, Use] = {}
+        self._seen: dict[str, tuple[str, float, str, str]] = {}
+        """By access key or role, what a Use holds: to make one for each request would cost as much again."""
 
     def note(self, user: str, account: str, now: float, service: str, region: str) -> None:
         """An access key (by its id) or a session of a role (by the role's) has signed a request."""
-        self._seen[user] = Use(account, now, service, region)
+        self._seen[user] = (account, now, service, region)
 
     def last(self, tx: Tx, unique_id: str) -> Use | None:
         """The last use that is known to this worker; None when there is none."""
         row = tx.one("SELECT account, last, service, region FROM iam_uses WHERE id = ?", (unique_id,))
         stored = None if row is None else Use(*row)
         seen = self._seen.get(unique_id)
-        if seen is None or (stored is not None and stored.last > seen.last):
+        if seen is None or (stored is not None and stored.last > seen[1]):
             return stored
-        return seen
+        return Use(*seen)
 
     def write(self, store: Store) -> None:
         """Write what was gathered, without waiting. What cannot be written is gathered again."""
@@ -62,13 +63,13 @@ class Uses:
             store.write(lambda tx: _write(tx, seen))
 
 
-def _write(tx: Tx, seen: Mapping[str, Use]) -> None:
-    for unique_id, use in list(seen.items()):
+def _write(tx: Tx, seen: Mapping[str, tuple[str, float, str, str]]) -> None:
+    for unique_id, (account, last, service, region) in list(seen.items()):
         tx.run(
             "INSERT INTO iam_uses (id, account, last, service, region) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET last = excluded.last, service = excluded.service, "
             "region = excluded.region WHERE excluded.last > iam_uses.last",
-            (unique_id, use.account, float(use.last), use.service, use.region),
+            (unique_id, account, float(last), service, region),
         )
 
 
