@@ -50,8 +50,6 @@ def test_the_explicit_defaults_are_taken(kms: Kms) -> None:
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [
-        ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}, "KeySpec RSA_2048"),
-        ({"CustomerMasterKeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}, "KeySpec HMAC_256"),
         ({"CustomKeyStoreId": "cks-1234567890abcdef0"}, "CustomKeyStoreId"),
         ({"XksKeyId": "x"}, "XksKeyId"),
     ],

@@ -54,7 +54,8 @@ def test_a_name_of_no_service_names_no_key(kms: Kms) -> None:
 def test_use_alone_does_not_make_it(kms: Kms) -> None:
     with refused("NotFoundException"):
         kms.of(region="eu-west-2").encrypt(KeyId="alias/aws/s3", Plaintext=b"x")
-    assert kms.of(region="eu-west-2").list_aliases()["Aliases"] == []
+    listed = kms.of(region="eu-west-2").list_aliases()["Aliases"]
+    assert "alias/aws/s3" not in [alias["AliasName"] for alias in listed]
 
 
 def _put(client: Any, key: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-SYMMETRIC_DEFAULT = "SYMMETRIC_DEFAULT"
+SYMMETRIC_DEFAULT: Final = "SYMMETRIC_DEFAULT"
 
 ENCRYPT_DECRYPT = "ENCRYPT_DECRYPT"
 SIGN_VERIFY = "SIGN_VERIFY"

@@ -12,12 +12,16 @@ from casemate.services.kms import (
     grants,
     imported,
     imports,
+    key_pairs,
     last_use,
     lifecycle,
+    macs,
     policies,
     replicas,
     rotation,
     rotations,
+    shared_secrets,
+    signing,
     tags,
 )
 from casemate.services.kms.keys import Keys
@@ -35,11 +39,15 @@ __all__ = [
     "grants",
     "imports",
     "jobs",
+    "key_pairs",
     "last_use",
     "lifecycle",
+    "macs",
     "policies",
     "replicas",
     "rotations",
+    "shared_secrets",
+    "signing",
     "tags",
 ]
 

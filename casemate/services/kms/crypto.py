@@ -9,10 +9,14 @@ from typing import Any
 from casemate.api import kms
 from casemate.engine.envelope.errors import BadCiphertext
 from casemate.engine.envelope.message import open_message, seal_message
+from casemate.engine.keys import BadEncryption, Material, WrongLength, operations
+from casemate.engine.keys.specs import SYMMETRIC_DEFAULT
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
+from casemate.services.kms.encryption_contexts import encryption_context
 from casemate.services.kms.grant_tokens import check_tokens
-from casemate.services.kms.key import SYMMETRIC_DEFAULT, Key
+from casemate.services.kms.key import Key
+from casemate.services.kms.private_keys import with_private_key
 from casemate.services.kms.quotas import cryptographic
 from casemate.services.kms.recipients import attested_recipient
 from casemate.services.kms.refusals import end_dry_run, invalid, invalid_ciphertext, not_served
@@ -26,72 +30,84 @@ from casemate.services.kms.targets import (
     re_encryption,
 )
 
-CONTEXT_BYTES = 8192
-"""The most that an encryption context's names and values may have in UTF-8 together."""
-
 _DATA_KEY_BYTES = {"AES_256": 32, "AES_128": 16}
-_NO_CONTEXT: Mapping[str, str] = {}
 
 
-def _context(context: Mapping[str, str] | None) -> Mapping[str, str]:
-    if not context:
-        return _NO_CONTEXT
-    # A character has four bytes at most: most contexts are plainly small.
-    size = 0
-    for name, value in context.items():
-        size += len(name) + len(value)
-    if size * 4 > CONTEXT_BYTES and sum(len(text.encode()) for item in context.items() for text in item) > (
-        CONTEXT_BYTES
-    ):
-        raise invalid(f"The encryption context is larger than {CONTEXT_BYTES} bytes.")
-    return context
+def _context(key: Key, context: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Raises ValidationException for one that is too large, or that no algorithm of the key authenticates."""
+    if context and key.material is not None:
+        raise invalid(f"EncryptionContext is not supported with key spec {key.row.key_spec}.")
+    return encryption_context(context)
 
 
-def _open(sealed: Sealed, context: Mapping[str, str]) -> bytes:
-    backing = sealed.key.backing.get(sealed.material)
+def _seal(key: Key, algorithm: str, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+    if key.material is None:
+        return seal_message(key.current, key.arn, plaintext, context)
+    try:
+        return operations.encrypt(key.material, algorithm, plaintext)
+    except WrongLength:
+        most = operations.longest_plaintext(key.material, algorithm)
+        raise invalid(
+            "1 validation error detected: Value at 'plaintext' failed to satisfy constraint: Member must have "
+            f"length less than or equal to {most}"
+        ) from None
+
+
+def _decrypt(material: Material, algorithm: str, blob: bytes) -> bytes:
+    try:
+        return operations.decrypt(material, algorithm, blob)
+    except BadEncryption:
+        raise invalid_ciphertext() from None
+
+
+def _open(call: Call, sealed: Sealed, context: Mapping[str, str]) -> bytes:
+    key, blob = sealed.key, sealed.blob
+    material = key.material
+    if material is not None:
+        algorithm = sealed.algorithm
+        return with_private_key(call, material, algorithm, blob, lambda: _decrypt(material, algorithm, blob))
+    backing = key.backing.get(sealed.material)
     if backing is None:
         raise invalid_ciphertext()
     try:
-        return open_message(backing, sealed.blob, context)
+        return open_message(backing, blob, context)
     except BadCiphertext:
         raise invalid_ciphertext() from None
 
 
 @kms.Encrypt.reads(named_key, quota=cryptographic)
 def encrypt(call: Call, req: kms.EncryptRequest, key: Key) -> kms.EncryptResponse:
-    """Seal up to 4 096 bytes under a symmetric key, the encryption context bound as additional data."""
+    """Seal up to 4 096 bytes under a symmetric key, the encryption context bound as additional data; or encrypt up to
+    470 with an RSA key."""
+    algorithm = req.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT)
     key.must_be_usable("Encrypt")
-    key.must_take(req.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT))
+    key.must_take(algorithm)
     check_tokens(call, req)
-    context = _context(req.get("EncryptionContext"))
+    context = _context(key, req.get("EncryptionContext"))
+    blob = _seal(key, algorithm, req["Plaintext"], context)
     if "DryRun" in req:
         end_dry_run(req)
-    return {
-        "CiphertextBlob": seal_message(key.current, key.arn, req["Plaintext"], context),
-        "KeyId": key.arn,
-        "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-    }
+    return {"CiphertextBlob": blob, "KeyId": key.arn, "EncryptionAlgorithm": algorithm}
 
 
 @kms.Decrypt.reads(ciphertext_key, Need("kms:Decrypt", lambda sealed: sealed.key), quota=cryptographic)
 def decrypt(call: Call, req: kms.DecryptRequest, sealed: Sealed) -> kms.DecryptResponse:
-    """Open what Encrypt and the operations that generate data keys have sealed."""
+    """Open what Encrypt and the operations that generate data keys have sealed, or what was encrypted with an RSA
+    key's public half, wherever that was."""
     key = sealed.key
     key.must_be_usable("Decrypt")
-    key.must_take(req.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT))
+    key.must_take(sealed.algorithm)
     check_tokens(call, req)
     recipient = attested_recipient(call, req) if "Recipient" in req else None
-    context = _context(req.get("EncryptionContext"))
-    if not sealed.material:
+    context = _context(key, req.get("EncryptionContext"))
+    if not sealed.blob:
         end_dry_run(req)
-    plaintext = _open(sealed, context)
+    plaintext = _open(call, sealed, context)
     if "DryRun" in req:
         end_dry_run(req)
-    answer: kms.DecryptResponse = {
-        "KeyId": key.arn,
-        "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-        "KeyMaterialId": sealed.material,
-    }
+    answer: kms.DecryptResponse = {"KeyId": key.arn, "EncryptionAlgorithm": sealed.algorithm}
+    if sealed.material:
+        answer["KeyMaterialId"] = sealed.material
     if recipient is None:
         answer["Plaintext"] = plaintext
     else:
@@ -108,27 +124,31 @@ def decrypt(call: Call, req: kms.DecryptRequest, sealed: Sealed) -> kms.DecryptR
 def re_encrypt(call: Call, req: kms.ReEncryptRequest, both: ReEncryption) -> kms.ReEncryptResponse:
     """Open a ciphertext and seal its plaintext anew, which does not leave the server meanwhile."""
     source, destination = both.source, both.destination
+    algorithm = req.get("DestinationEncryptionAlgorithm", SYMMETRIC_DEFAULT)
     source.key.must_be_usable("ReEncryptFrom")
-    source.key.must_take(req.get("SourceEncryptionAlgorithm", SYMMETRIC_DEFAULT))
+    source.key.must_take(source.algorithm)
     destination.must_be_usable("ReEncryptTo")
-    destination.must_take(req.get("DestinationEncryptionAlgorithm", SYMMETRIC_DEFAULT))
+    destination.must_take(algorithm)
     check_tokens(call, req)
-    before = _context(req.get("SourceEncryptionContext"))
-    after = _context(req.get("DestinationEncryptionContext"))
-    if not source.material:
+    before = _context(source.key, req.get("SourceEncryptionContext"))
+    after = _context(destination, req.get("DestinationEncryptionContext"))
+    if not source.blob:
         end_dry_run(req)
-    plaintext = _open(source, before)
+    blob = _seal(destination, algorithm, _open(call, source, before), after)
     if "DryRun" in req:
         end_dry_run(req)
-    return {
-        "CiphertextBlob": seal_message(destination.current, destination.arn, plaintext, after),
+    answer: kms.ReEncryptResponse = {
+        "CiphertextBlob": blob,
         "SourceKeyId": source.key.arn,
         "KeyId": destination.arn,
-        "SourceEncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-        "DestinationEncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-        "SourceKeyMaterialId": source.material,
-        "DestinationKeyMaterialId": destination.current.id,
+        "SourceEncryptionAlgorithm": source.algorithm,
+        "DestinationEncryptionAlgorithm": algorithm,
     }
+    if source.material:
+        answer["SourceKeyMaterialId"] = source.material
+    if destination.material is None:
+        answer["DestinationKeyMaterialId"] = destination.current.id
+    return answer
 
 
 def _data_key(call: Call, req: Mapping[str, Any], key: Key, operation: str) -> tuple[bytes, bytes]:
@@ -138,8 +158,9 @@ def _data_key(call: Call, req: Mapping[str, Any], key: Key, operation: str) -> t
     if bool(spec) == bool(count):
         raise invalid("Please specify either number of bytes or key spec.")
     key.must_be_usable(operation)
+    key.must_be_symmetric(operation)
     check_tokens(call, req)
-    context = _context(req.get("EncryptionContext"))
+    context = encryption_context(req.get("EncryptionContext"))
     if "DryRun" in req:
         end_dry_run(req)
     data_key = os.urandom(count or _DATA_KEY_BYTES[spec])

@@ -10,6 +10,7 @@ from typing import Any
 from orjson import dumps
 
 from casemate.api import kms
+from casemate.engine.keys.specs import SYMMETRIC_DEFAULT
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
@@ -25,7 +26,7 @@ from casemate.services.kms.grant_targets import (
     retiring_principal,
 )
 from casemate.services.kms.grant_tokens import check_tokens, token_of
-from casemate.services.kms.key import SYMMETRIC_DEFAULT, Key
+from casemate.services.kms.key import Key
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.pages import Page
 from casemate.services.kms.refusals import end_dry_run, invalid, no_grant

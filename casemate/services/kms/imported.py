@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable
 
 from casemate.clock import Clock
+from casemate.engine.keys import BadKeyMaterial, imported
 from casemate.errors import AwsError
 from casemate.services.kms.key import ENABLED, PENDING_DELETION, PENDING_IMPORT, Key
-from casemate.services.kms.keys import MATERIAL_BYTES, Keys
+from casemate.services.kms.keys import Keys
 from casemate.services.kms.refusals import unsupported
 from casemate.services.kms.rotation import PENDING_EVERYWHERE, PENDING_ROTATION, related
 from casemate.services.kms.rows import KeyRow, MaterialRow
@@ -30,9 +31,10 @@ def must_be_imported(key: Key) -> None:
 
 def stored_form(key: Key, material: bytes) -> bytes:
     """Imported material as it is kept. Raises IncorrectKeyMaterialException for what no such key can have."""
-    if len(material) != MATERIAL_BYTES:
-        raise incorrect_material()
-    return material
+    try:
+        return imported(key.row.key_spec, material)
+    except BadKeyMaterial:
+        raise incorrect_material() from None
 
 
 def incorrect_material() -> AwsError:

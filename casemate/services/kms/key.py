@@ -7,6 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from casemate.engine.envelope.message import BackingKey
+from casemate.engine.keys import SPECS, Material
+from casemate.engine.keys.specs import (
+    ENCAPSULATE_DECAPSULATE,
+    ENCRYPT_DECRYPT,
+    GENERATE_VERIFY_MAC,
+    KEY_AGREEMENT,
+    SIGN_VERIFY,
+    SYMMETRIC_DEFAULT,
+)
 from casemate.engine.policy import Grade, Policy
 from casemate.errors import AwsError
 from casemate.gate.call import Call
@@ -23,8 +32,6 @@ if TYPE_CHECKING:
 
 ENABLED, DISABLED, PENDING_DELETION = "Enabled", "Disabled", "PendingDeletion"
 PENDING_IMPORT, PENDING_REPLICA_DELETION = "PendingImport", "PendingReplicaDeletion"
-SYMMETRIC_DEFAULT = "SYMMETRIC_DEFAULT"
-ENCRYPT_DECRYPT = "ENCRYPT_DECRYPT"
 
 _ENCRYPTING = frozenset(
     {
@@ -32,6 +39,15 @@ _ENCRYPTING = frozenset(
         *("GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext"),
     }
 )
+_ALGORITHMS = {
+    ENCRYPT_DECRYPT: "EncryptionAlgorithms",
+    SIGN_VERIFY: "SigningAlgorithms",
+    GENERATE_VERIFY_MAC: "MacAlgorithms",
+    KEY_AGREEMENT: "KeyAgreementAlgorithms",
+    ENCAPSULATE_DECAPSULATE: "EncapsulationAlgorithms",
+}
+"""What a key's algorithms are shown as, by its usage."""
+
 _OWN_TAGS = "aws:requesttag/"
 _CONTEXT = "kms:encryptioncontext:"
 
@@ -39,12 +55,16 @@ _CONTEXT = "kms:encryptioncontext:"
 class Key(Resource):
     """A key as operations use it. Never changed: a change makes another row, which is loaded anew.
 
-    aliases: names with their "alias/"; backing: the versions of the material that are there, by id; materials: what
-    is stored of all versions, first to last; regions: of a multi-Region key, where the related keys are, itself
-    included.
+    aliases: names with their "alias/"; backing: of a symmetric encryption key, the versions of the material that are
+    there, by id; material: of any other key, the one that it has, None while it has none; materials: what is stored
+    of all versions, first to last; algorithms: those of its spec for its usage; regions: of a multi-Region key, where
+    the related keys are, itself included; usable: its usage while it is enabled, else ''.
     """
 
-    __slots__ = ("aliases", "backing", "current", "materials", "regions", "row", "usable")
+    __slots__ = (
+        *("algorithms", "aliases", "backing", "current", "material", "materials", "regions", "row"),
+        "usable",
+    )
 
     current: BackingKey
     """The version for new messages; absent from a key whose state says that it has none here."""
@@ -56,6 +76,7 @@ class Key(Resource):
         aliases: tuple[str, ...],
         backing: Mapping[str, BackingKey],
         *,
+        material: Material | None = None,
         materials: tuple[MaterialRow, ...] = (),
         regions: tuple[str, ...] = (),
     ) -> None:
@@ -63,11 +84,13 @@ class Key(Resource):
         self.row = row
         self.aliases = aliases
         self.backing = backing
+        self.material = material
         self.materials = materials
         self.regions = regions
         if row.current_material in backing:
             self.current = backing[row.current_material]
-        self.usable = row.state == ENABLED and row.key_usage == ENCRYPT_DECRYPT
+        self.algorithms = SPECS[row.key_spec].algorithms.get(row.key_usage, ())
+        self.usable = row.key_usage if row.state == ENABLED else ""
 
     def tags(self) -> Mapping[str, str]:
         return self.row.tags
@@ -102,10 +125,10 @@ class Key(Resource):
 
     # What a key's state and usage allow. Source: "Key states of AWS KMS keys".
 
-    def must_be_usable(self, operation: str) -> None:
+    def must_be_usable(self, operation: str, usage: str = ENCRYPT_DECRYPT) -> None:
         """For cryptographic operations: enabled, and of the right usage. Raises DisabledException,
         KMSInvalidStateException, InvalidKeyUsageException."""
-        if self.usable:
+        if self.usable == usage:
             return
         self.must_not_be_pending_deletion()
         self.must_not_be_pending_import()
@@ -133,11 +156,19 @@ class Key(Resource):
             raise AwsError("KMSInvalidStateException", f"{self.arn} is pending import.")
 
     def must_take(self, algorithm: str) -> None:
-        """Raises InvalidKeyUsageException for an encryption algorithm that this kind of key has not."""
-        if algorithm != SYMMETRIC_DEFAULT:
+        """Raises InvalidKeyUsageException for an algorithm that this kind of key has not."""
+        if algorithm not in self.algorithms:
             raise AwsError(
                 "InvalidKeyUsageException",
                 f"Algorithm {algorithm} is incompatible with key spec {self.row.key_spec}.",
+            )
+
+    def must_be_symmetric(self, operation: str) -> None:
+        """For what RSA keys that encrypt do not do. Raises InvalidKeyUsageException."""
+        if self.row.key_spec != SYMMETRIC_DEFAULT:
+            raise AwsError(
+                "InvalidKeyUsageException",
+                f"{self.arn} key spec is {self.row.key_spec} which is not valid for {operation}.",
             )
 
     def metadata(self) -> kms.KeyMetadata:
@@ -156,14 +187,14 @@ class Key(Resource):
             "KeyManager": row.manager,
             "CustomerMasterKeySpec": row.key_spec,
             "KeySpec": row.key_spec,
-            "EncryptionAlgorithms": [SYMMETRIC_DEFAULT],
+            **self.algorithms_shown(),
             "MultiRegion": bool(row.primary_region),
         }
         if row.primary_region:
             shown["MultiRegionConfiguration"] = self._related()
         if row.state == PENDING_REPLICA_DELETION:
             shown["PendingDeletionWindowInDays"] = row.deletion_window
-        if row.current_material:
+        if row.current_material and row.key_spec == SYMMETRIC_DEFAULT:
             shown["CurrentKeyMaterialId"] = row.current_material
         if row.origin == "EXTERNAL" and not self.lacks_material:
             expiries = [
@@ -175,6 +206,10 @@ class Key(Resource):
         if row.deletion_date is not None:
             shown["DeletionDate"] = datetime.fromtimestamp(row.deletion_date, UTC)
         return shown  # type: ignore[return-value]  # the row's strings are the model's enumerations
+
+    def algorithms_shown(self) -> dict[str, list[str]]:
+        """EncryptionAlgorithms, SigningAlgorithms, ..., as the key's usage has it."""
+        return {_ALGORITHMS[self.row.key_usage]: list(self.algorithms)}
 
     def _related(self) -> kms.MultiRegionConfiguration:
         """Where the related keys of a multi-Region key are."""
@@ -301,6 +336,7 @@ def _tag_keys(call: Call, request: Mapping[str, Any]) -> Value:
 _OF_CALL: Mapping[str, Callable[[Call, Mapping[str, Any]], Value]] = {
     "kms:calleraccount": lambda call, _: call.account,
     "kms:viaservice": lambda call, _: via_service(call),
+    "kms:encapsulationalgorithm": lambda _, request: request.get("EncapsulationAlgorithm"),
     "kms:encryptionalgorithm": _algorithm,
     "kms:bypasspolicylockoutsafetycheck": _bypass,
     "kms:policyname": _policy_name,

@@ -6,7 +6,6 @@ altered or moved in the database is not used: the request that needs it fails, a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -15,19 +14,15 @@ from zlib import crc32
 from casemate.engine.envelope.errors import Tampered
 from casemate.engine.envelope.hierarchy import AccountKey
 from casemate.engine.envelope.message import BackingKey
+from casemate.engine.keys import KeyMaterialError, generate
+from casemate.engine.keys import load as load_material
+from casemate.engine.keys.specs import ENCRYPT_DECRYPT, SYMMETRIC_DEFAULT
 from casemate.engine.policy import PolicyError, parse
 from casemate.gate.call import Call
 from casemate.gate.keyring import Keyring
 from casemate.gate.regions import partition_of
 from casemate.services.kms.grant_store import Grants
-from casemate.services.kms.key import (
-    DISABLED,
-    ENABLED,
-    ENCRYPT_DECRYPT,
-    PENDING_IMPORT,
-    SYMMETRIC_DEFAULT,
-    Key,
-)
+from casemate.services.kms.key import DISABLED, ENABLED, PENDING_IMPORT, Key
 from casemate.services.kms.naming import key_arn
 from casemate.services.kms.refusals import unusable
 from casemate.services.kms.rows import (
@@ -106,7 +101,7 @@ class Keys:
         Miss."""
         try:
             return call.fetch(self._shards[crc32(key_id.encode()) % SHARDS], (account, region, key_id))
-        except (Tampered, PolicyError) as error:
+        except (Tampered, PolicyError, KeyMaterialError) as error:
             raise unusable(f"key {key_arn(account, region, key_id)}", error) from error
 
     def find_alias(self, call: Call, account: str, region: str, name: str) -> Alias | None:
@@ -117,7 +112,7 @@ class Keys:
             raise unusable(f"alias {name} of account {account} in {region}", error) from error
 
     def load(self, tx: Tx, account: str, region: str, key_id: str) -> Key | None:
-        """The key as this transaction sees it. Raises Tampered, PolicyError."""
+        """The key as this transaction sees it. Raises Tampered, PolicyError, KeyMaterialError."""
         return self._load(tx, (account, region, key_id))
 
     def load_alias(self, tx: Tx, account: str, region: str, name: str) -> Alias | None:
@@ -161,7 +156,7 @@ class Keys:
         takes; more: what else its KeyRow has that is not ordinary, checked by the caller. It is a symmetric key
         with material of its own, unless more says otherwise; of one Region, unless its id is that of a
         multi-Region key, of which it becomes the primary key. Where material is to be imported, the key waits for it.
-        Raises ValueError for material of another length.
+        Raises ValueError for symmetric material of another length.
         """
         row = KeyRow(
             account=account,
@@ -176,8 +171,7 @@ class Keys:
         if row.origin == "EXTERNAL":
             row = row._replace(state=PENDING_IMPORT)
         elif not row.custom_key_store:
-            material = _symmetric(material) if row.key_spec == SYMMETRIC_DEFAULT else material
-            assert material is not None
+            material = _material(row.key_spec, material)
             row = row._replace(current_material=material_id_of(account, region, row.id, material))
         if not self.insert(tx, row):
             return None
@@ -283,13 +277,19 @@ class Keys:
             return None
         row = loaded_key(self._keyring.account_key(stored[0], tx), stored)
         versions = self.material(tx, row)
-        backing = {each.id: BackingKey(each.id, material) for each, material in versions if material}
+        present = {each.id: material for each, material in versions if material}
         if (
             row.state in (ENABLED, DISABLED)
-            and row.current_material not in backing
+            and row.current_material not in present
             and not row.custom_key_store
         ):
             raise Tampered(f"the stored material of key {row.id} is missing")
+        backing: Mapping[str, BackingKey] = {}
+        material = None
+        if row.key_spec == SYMMETRIC_DEFAULT:
+            backing = {material_id: BackingKey(material_id, key) for material_id, key in present.items()}
+        elif row.current_material in present:
+            material = load_material(row.key_spec, present[row.current_material], row.current_material)
         names = tuple(alias.name for alias in self._aliases_of(tx, *place))
         regions = self._regions(tx, row) if row.primary_region else ()
         return Key(
@@ -297,6 +297,7 @@ class Keys:
             parse(row.policy, "key"),
             names,
             backing,
+            material=material,
             materials=tuple(each for each, _ in versions),
             regions=regions,
         )
@@ -332,12 +333,12 @@ _NEW: Mapping[str, Any] = {
 }
 
 
-def _symmetric(material: bytes | None) -> bytes:
-    if material is None:
-        return os.urandom(MATERIAL_BYTES)
-    if len(material) != MATERIAL_BYTES:
+def _material(spec: str, given: bytes | None) -> bytes:
+    if given is None:
+        return generate(spec)
+    if spec == SYMMETRIC_DEFAULT and len(given) != MATERIAL_BYTES:
         raise ValueError(f"a symmetric key's material has {MATERIAL_BYTES} bytes")
-    return material
+    return given
 
 
 def _domain(shard: int) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 from casemate.api import kms
+from casemate.engine.keys import SPECS
+from casemate.engine.keys.specs import ENCRYPT_DECRYPT, SYMMETRIC_DEFAULT
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
@@ -18,11 +20,9 @@ from casemate.services.kms.grant_tokens import check_tokens
 from casemate.services.kms.key import (
     DISABLED,
     ENABLED,
-    ENCRYPT_DECRYPT,
     PENDING_DELETION,
     PENDING_IMPORT,
     PENDING_REPLICA_DELETION,
-    SYMMETRIC_DEFAULT,
     Key,
 )
 from casemate.services.kms.key_policies import accepted
@@ -30,8 +30,9 @@ from casemate.services.kms.key_tags import merged
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.naming import key_arn
 from casemate.services.kms.pages import Page
+from casemate.services.kms.private_keys import generated
 from casemate.services.kms.quotas import KEYS, must_be_within
-from casemate.services.kms.refusals import internal, invalid, not_served
+from casemate.services.kms.refusals import internal, invalid, not_served, unsupported
 from casemate.services.kms.rotation import resume_rotation
 from casemate.services.kms.targets import (
     AccountWide,
@@ -46,25 +47,31 @@ SHORTEST_WINDOW, LONGEST_WINDOW = 7, 30
 """Days for which a key's deletion may be put off. Source: "ScheduleKeyDeletion"."""
 
 
-def _check_kind(req: Mapping[str, Any]) -> None:
-    """Symmetric encryption keys with material of our own are what is served."""
+def _kind(req: Mapping[str, Any]) -> tuple[str, str]:
+    """The key spec and the key usage that are wanted. Raises ValidationException, UnsupportedOperationException."""
     if "KeySpec" in req and "CustomerMasterKeySpec" in req:
         raise invalid(
             "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. "
             "CustomerMasterKeySpec is deprecated."
         )
-    spec = req.get("KeySpec", req.get("CustomerMasterKeySpec", SYMMETRIC_DEFAULT))
-    if spec != SYMMETRIC_DEFAULT:
-        raise not_served(f"KeySpec {spec}")
-    usage = req.get("KeyUsage", ENCRYPT_DECRYPT)
-    if usage != ENCRYPT_DECRYPT:
-        raise invalid(f"KeyUsage {usage} is not compatible with KeySpec {spec}.")
+    name: str = req.get("KeySpec", req.get("CustomerMasterKeySpec", SYMMETRIC_DEFAULT))
+    spec = SPECS[name]
+    usage: str | None = req.get("KeyUsage", ENCRYPT_DECRYPT if name == SYMMETRIC_DEFAULT else None)
+    if usage is None:
+        raise invalid(
+            "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."
+        )
+    if usage not in spec.algorithms:
+        raise invalid(f"KeyUsage {usage} is not compatible with KeySpec {name}.")
+    if not spec.available:
+        raise unsupported(f"KeySpec {name} is not supported.")
     for member in ("CustomKeyStoreId", "XksKeyId"):
         if member in req:
             raise not_served(member)
     origin = req.get("Origin", "AWS_KMS")
     if origin not in ("AWS_KMS", "EXTERNAL"):
         raise not_served(f"Origin {origin}")
+    return name, usage
 
 
 def description_in(req: Mapping[str, Any]) -> str:
@@ -78,24 +85,28 @@ def description_in(req: Mapping[str, Any]) -> str:
 
 @kms.CreateKey.writes(new_key, Need("kms:CreateKey"), Need("kms:TagResource", lambda target: target.tagged))
 def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.CreateKeyResponse:
-    """A new symmetric key in the caller's account, with a random id and random material."""
-    _check_kind(req)
+    """A new key in the caller's account, with a random id and random material."""
+    spec, usage = _kind(req)
     keys = call.part(Keys)
     must_be_within(call, KEYS, keys.count(call.tx, call.account, call.region) + 1, "keys")
     key_id = f"mrk-{uuid4().hex}" if req.get("MultiRegion") else str(uuid4())
     policy = None
     if "Policy" in req:
         policy = accepted(call, req, target, key_arn(call.account, call.region, key_id))
+    origin = req.get("Origin", "AWS_KMS")
     key = keys.create(
         call.tx,
         call.account,
         call.region,
         call.now,
         key_id=key_id,
-        origin=req.get("Origin", "AWS_KMS"),
+        key_spec=spec,
+        key_usage=usage,
+        origin=origin,
         policy=policy,
         description=description_in(req),
         tags=merged({}, req.get("Tags", [])),
+        material=generated(call, spec) if origin == "AWS_KMS" else None,
     )
     if key is None:
         # 122 random bits have come twice: rather no key than somebody else's.

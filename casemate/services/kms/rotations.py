@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from casemate.api import kms
+from casemate.engine.keys.specs import SYMMETRIC_DEFAULT
 from casemate.errors import AwsError
 from casemate.gate.audit import service_event
 from casemate.gate.call import Call
 from casemate.services.kms.deletion import DAY
-from casemate.services.kms.key import PENDING_DELETION, PENDING_REPLICA_DELETION, SYMMETRIC_DEFAULT, Key
+from casemate.services.kms.key import PENDING_DELETION, PENDING_REPLICA_DELETION, Key
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.pages import Page
 from casemate.services.kms.quotas import ROTATIONS_PER_KEY

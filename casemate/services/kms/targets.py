@@ -8,24 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from casemate.engine.envelope.errors import BadCiphertext
 from casemate.engine.envelope.message import read_header
+from casemate.engine.keys.specs import ENCRYPT_DECRYPT, SYMMETRIC_DEFAULT
 from casemate.engine.policy import Grade
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.regions import partition_of
 from casemate.gate.resource import Resource, Value
-from casemate.services.kms.key import (
-    ENCRYPT_DECRYPT,
-    SYMMETRIC_DEFAULT,
-    Key,
-    context_keys,
-    of_context,
-    of_request,
-    request_alias,
-)
+from casemate.services.kms.key import Key, context_keys, of_context, of_request, request_alias
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.managed import on_first_use
 from casemate.services.kms.naming import KeyName, alias_arn, key_arn, parse_key_name
@@ -40,6 +33,9 @@ from casemate.services.kms.refusals import (
     no_key,
     other_region,
 )
+
+if TYPE_CHECKING:
+    from casemate.api import kms
 
 
 def absent(arn: str, account: str, error: AwsError) -> Key:
@@ -127,16 +123,20 @@ def own_key(call: Call, request: Mapping[str, Any]) -> Key:
 
 
 class Sealed(NamedTuple):
-    """A ciphertext and its key. material: the id of the backing key that opens it; '' where there is no
-    ciphertext, in a dry run that ignores it."""
+    """A ciphertext and its key. material: the id of the backing key that opens it, '' where an RSA key does; blob:
+    b"" where there is no ciphertext, in a dry run that ignores it."""
 
     key: Key
     material: str
     blob: bytes
+    algorithm: kms.EncryptionAlgorithmSpec = SYMMETRIC_DEFAULT
 
 
-def sealed_by(call: Call, request: Mapping[str, Any], key_id: str | None) -> Sealed:
-    """The key that encrypted CiphertextBlob. key_id: what the request says it is, None where it says nothing.
+def sealed_by(
+    call: Call, request: Mapping[str, Any], key_id: str | None, algorithm: kms.EncryptionAlgorithmSpec
+) -> Sealed:
+    """The key that encrypted CiphertextBlob. key_id: what the request says it is, None where it says nothing, which
+    it may for the algorithm of symmetric keys only: what was encrypted with an RSA key tells nothing of it.
 
     Raises InvalidCiphertextException, AccessDeniedException for a key of another Region, and IncorrectKeyException
     when the request names another key. A key that does not exist is a stand-in: anybody can write a header, and is
@@ -146,9 +146,13 @@ def sealed_by(call: Call, request: Mapping[str, Any], key_id: str | None) -> Sea
     if request.get("DryRun") and "IGNORE_CIPHERTEXT" in request.get("DryRunModifiers", ()):
         if key_id is None:
             raise constraint("keyId", None, "Member must not be null")
-        return Sealed(key_named(call, key_id), "", b"")
+        return Sealed(key_named(call, key_id), "", b"", algorithm)
     if blob is None:
         raise constraint("ciphertextBlob", None, "Member must not be null")
+    if algorithm != SYMMETRIC_DEFAULT:
+        if key_id is None:
+            raise constraint("keyId", None, "Member must not be null")
+        return Sealed(key_named(call, key_id), "", blob, algorithm)
     try:
         header = read_header(blob)
         name = parse_key_name(header.key_arn)
@@ -191,8 +195,9 @@ def _other_key(call: Call, text: str, sealed: KeyName) -> Key | None:
 
 
 def ciphertext_key(call: Call, request: Mapping[str, Any]) -> Sealed:
-    """Decrypt's: the key that the blob names; KeyId, if given, must be the same."""
-    return sealed_by(call, request, request.get("KeyId"))
+    """Decrypt's: the key that the blob names; KeyId, if given, must be the same. The RSA key that KeyId names."""
+    algorithm = request.get("EncryptionAlgorithm", SYMMETRIC_DEFAULT)
+    return sealed_by(call, request, request.get("KeyId"), algorithm)
 
 
 class Side(Resource):
@@ -246,7 +251,8 @@ class ReEncryption(NamedTuple):
 
 def re_encryption(call: Call, request: Mapping[str, Any]) -> ReEncryption:
     """ReEncrypt's: the key of the blob (SourceKeyId, if given, must be the same) and the destination."""
-    source = sealed_by(call, request, request.get("SourceKeyId"))
+    algorithm = request.get("SourceEncryptionAlgorithm", SYMMETRIC_DEFAULT)
+    source = sealed_by(call, request, request.get("SourceKeyId"), algorithm)
     destination = key_named(call, request["DestinationKeyId"])
     same = source.key.arn == destination.arn
     return ReEncryption(
@@ -254,7 +260,7 @@ def re_encryption(call: Call, request: Mapping[str, Any]) -> ReEncryption:
             source.key,
             request.get("SourceEncryptionContext"),
             request.get("SourceKeyId"),
-            request.get("SourceEncryptionAlgorithm", SYMMETRIC_DEFAULT),
+            algorithm,
             same,
         ),
         Side(
