@@ -240,11 +240,24 @@ class OidcProvider(Entity):
     thumbprints: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCertificate(Entity):
+    """body, chain: PEM; key: the private key, wrapped, in base 64; expires: seconds since the epoch."""
+
+    KIND = "server-certificate"
+    PREFIX = "ASCA"
+
+    body: str
+    chain: str = ""
+    key: str
+    expires: float
+
+
 KINDS: Mapping[str, type[Entity]] = {
     kind.KIND: kind
     for kind in (
         *(User, Group, Role, ManagedPolicy, InstanceProfile),
-        *(MfaDevice, LoginProfile, PasswordPolicy, OidcProvider),
+        *(MfaDevice, LoginProfile, PasswordPolicy, OidcProvider, ServerCertificate),
     )
 }
 

@@ -12,6 +12,7 @@ from casemate.services.iam.entities import (
     OidcProvider,
     Principal,
     Role,
+    ServerCertificate,
     User,
 )
 from casemate.services.iam.refusals import limit_exceeded
@@ -24,6 +25,7 @@ OF_ACCOUNT: Mapping[type[Entity], tuple[str, int]] = {
     Role: ("RolesPerAccount", 1000),
     ManagedPolicy: ("PoliciesPerAccount", 1500),
     InstanceProfile: ("InstanceProfilesPerAccount", 1000),
+    ServerCertificate: ("ServerCertificatesPerAccount", 20),
     OidcProvider: ("OpenIdConnectProvidersPerAccount", 100),
 }
 ATTACHED: Mapping[type[Principal], tuple[str, int]] = {

@@ -11,6 +11,7 @@ from casemate.services.iam.entities import (
     ManagedPolicy,
     MfaDevice,
     Role,
+    ServerCertificate,
     User,
 )
 
@@ -29,6 +30,8 @@ def absent(kind: type[Entity], name: str) -> AwsError:
         return no_such_entity(f"Instance Profile {name} cannot be found.")
     if kind is MfaDevice:
         return no_such_entity(f"VirtualMFADevice with serial number {name} doesn't exist.")
+    if kind is ServerCertificate:
+        return no_such_entity(f"The Server Certificate with name {name} cannot be found.")
     return no_such_entity(f"The {_NAMED[kind]} with name {name} cannot be found.")
 
 
@@ -42,6 +45,8 @@ def exists(kind: type[Entity], name: str) -> AwsError:
         text = f"A policy called {name} already exists. Duplicate names are not allowed."
     elif kind is InstanceProfile:
         text = f"Instance Profile {name} already exists."
+    elif kind is ServerCertificate:
+        text = f"The Server Certificate with name {name} already exists."
     elif kind is MfaDevice:
         text = "MFADevice entity at the same path and name already exists."
     else:

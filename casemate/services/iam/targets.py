@@ -20,6 +20,7 @@ from casemate.services.iam.entities import (
     ManagedPolicy,
     MfaDevice,
     Role,
+    ServerCertificate,
     User,
 )
 from casemate.services.iam.managed_policies import OWNER, aws_managed
@@ -35,6 +36,7 @@ _TYPES: Mapping[str, str] = {
     "policy": "AWS::IAM::ManagedPolicy",
     "instance-profile": "AWS::IAM::InstanceProfile",
     "mfa": "AWS::IAM::VirtualMFADevice",
+    "server-certificate": "AWS::IAM::ServerCertificate",
     "oidc-provider": "AWS::IAM::OIDCProvider",
 }
 _POLICY_ARN = re.compile(r"arn:aws:iam::([0-9]{12}|aws):policy(/(?:[!-~]+/)?)([\w+=,.@-]{1,128})", re.ASCII)
@@ -95,6 +97,7 @@ named_user = _named(User, "UserName")
 named_group = _named(Group, "GroupName")
 named_role = _named(Role, "RoleName")
 named_profile = _named(InstanceProfile, "InstanceProfileName")
+named_certificate = _named(ServerCertificate, "ServerCertificateName")
 
 
 class NewTarget(Target[E]):
@@ -126,6 +129,7 @@ new_group = _new(Group, "GroupName")
 new_role = _new(Role, "RoleName")
 new_policy = _new(ManagedPolicy, "PolicyName")
 new_profile = _new(InstanceProfile, "InstanceProfileName")
+new_certificate = _new(ServerCertificate, "ServerCertificateName")
 new_device = _new(MfaDevice, "VirtualMFADeviceName")
 
 
@@ -150,6 +154,7 @@ def _renaming(kind: type[E], member: str, new_name: str) -> Callable[[Call, Mapp
 
 renamed_user = _renaming(User, "UserName", "NewUserName")
 renamed_group = _renaming(Group, "GroupName", "NewGroupName")
+renamed_certificate = _renaming(ServerCertificate, "ServerCertificateName", "NewServerCertificateName")
 
 
 def own_user(call: Call, request: Mapping[str, Any]) -> Target[User]:
@@ -243,6 +248,7 @@ all_users = _all(User)
 all_groups = _all(Group)
 all_roles = _all(Role)
 all_profiles = _all(InstanceProfile)
+all_certificates = _all(ServerCertificate)
 
 
 def all_policies(call: Call, request: Mapping[str, Any]) -> Resource:
