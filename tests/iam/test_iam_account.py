@@ -171,3 +171,15 @@ def test_awss_managed_policies_grant_what_they_are_for(iam: Iam) -> None:
             else:
                 with refusal(service):
                     act(client)
+
+
+def test_the_last_use_of_a_key_outlives_a_restart(tmp_path: Path) -> None:
+    with iam_server(tmp_path) as before:
+        user = before.user()
+        key = before.key(user)
+        before.client("sts", key, "eu-north-1").get_caller_identity()
+        assert before.server.stop() == 0
+    with iam_server(tmp_path) as after:
+        used = after.admin.get_access_key_last_used(AccessKeyId=key.id)
+        assert used["UserName"] == user
+        assert used["AccessKeyLastUsed"]["Region"] == "eu-north-1"

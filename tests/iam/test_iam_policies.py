@@ -19,6 +19,9 @@ from iam_support import (
 )
 from server_support import refused
 
+from casemate.services.iam.documents import accepted, size
+from casemate.services.iam.managed_policies import aws_managed
+
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 VIEW_ONLY = "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess"
 KINDS = ("user", "group", "role")
@@ -196,6 +199,15 @@ def test_policies_are_listed_by_scope_path_and_use(iam: Iam) -> None:
     assert VIEW_ONLY in {
         each["Arn"] for each in iam.admin.list_policies(PathPrefix="/job-function/")["Policies"]
     }
+
+
+def test_awss_policies_are_what_iam_accepts() -> None:
+    policies = aws_managed()
+    assert len(policies) >= 19
+    assert len({each.id for each in policies.values()}) == len(policies)
+    for each in policies.values():
+        accepted(each.document, "identity")
+        assert size([each.document]) <= 6144
 
 
 def test_awss_policies_are_shown_and_not_changed(iam: Iam) -> None:

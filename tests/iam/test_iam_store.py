@@ -27,7 +27,7 @@ from casemate.services.iam.entities import (
 from casemate.services.iam.identities import AccessKey, create_access_key, unwrap_secret
 from casemate.services.iam.store import Entities
 from casemate.services.iam.uses import Uses, forget
-from casemate.store.database import Store, Tx, open_store
+from casemate.store.database import Store, Tx, Unavailable, open_store
 from casemate.store.migrate import discover
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
@@ -167,6 +167,28 @@ def test_uses_are_written_once_and_forgotten(store: Store) -> None:
     assert (last.last, last.service) == (6.0, "sts")
     store.write(lambda tx: forget(tx, "AKIA1"))
     assert store.read(lambda tx: Uses().last(tx, "AKIA1")) is None
+
+
+class Broken:
+    """A store whose writes fail."""
+
+    def submit(self, fn: Any, done: Any, request_id: str | None = None) -> None:
+        done(None, Unavailable("gone"))
+
+
+def test_uses_that_could_not_be_written_are_written_next_time(store: Store) -> None:
+    uses = Uses()
+    uses.note("AKIA1", ACCOUNT, 5.0, "kms", "eu-west-1")
+    uses.note("AKIA2", ACCOUNT, 5.0, "kms", "eu-west-1")
+    broken: Any = Broken()
+    uses.write(broken)
+    uses.note("AKIA2", ACCOUNT, 7.0, "sts", "eu-west-1")
+    uses.flush(store)
+
+    def last(tx: Tx) -> list[Any]:
+        return tx.all("SELECT id, last, service FROM iam_uses ORDER BY id")
+
+    assert store.read(last) == [("AKIA1", 5.0, "kms"), ("AKIA2", 7.0, "sts")]
 
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
