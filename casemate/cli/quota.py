@@ -66,6 +66,8 @@ def list_(options: argparse.Namespace) -> int:
         )
         for service in values.services.values():
             for quota in sorted(service.quotas, key=lambda each: each.name):
+                if quota.region not in ("", region):
+                    continue
                 value = changed.get((quota.service, quota.code))
                 if value is None and not options.all:
                     continue
@@ -109,6 +111,9 @@ def set_(options: argparse.Namespace) -> int:
                 "`casemate quota list --all` shows them.",
                 status=2,
             )
+
+        # A global service's quotas are in one Region.
+        region = quota.region or region
 
         def put(tx: Tx) -> None:
             if value is None:

@@ -19,7 +19,8 @@ class Quota:
 
     code: Service Quotas' ("L-32B67F4A"); name: as Service Quotas shows it; value: AWS's default; by_region: where it
     is another one; counts: of a request quota what counts against it ("CreateKey"), '' for a resource quota; its
-    values are requests a second. unit: CloudWatch's.
+    values are requests a second. unit: CloudWatch's. region: of a service that is global, the only Region where the
+    quota is.
     """
 
     service: str
@@ -31,6 +32,7 @@ class Quota:
     counts: str = ""
     unit: Literal["None", "Kilobytes"] = "None"
     description: str = ""
+    region: str = ""
 
     def default(self, region: str) -> float:
         """AWS's default in a Region."""

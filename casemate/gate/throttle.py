@@ -74,7 +74,10 @@ class Throttle:
         when the quotas that apply are not in memory and there is no transaction."""
         applied = self._applied
         rates = self._fixed if applied is None else applied.rates(account, region, tx)
-        rate = rates.get(counts, self._default)
+        rate = rates.get(counts)
+        if rate is None:
+            # What counts for each of many ("kms:KeyStore/cks-1") has the rate of its kind.
+            rate = rates.get(counts.partition("/")[0], self._default)
         if rate is not None and not self._buckets.take((counts, account, region), rate):
             raise throttled(family, self._texts.get(counts.partition(":")[0], ""))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,10 +14,14 @@ import pytest
 from cost_support import by_name, cost, encrypt, groups
 from server_support import Server, casemate, running_server
 
-from casemate.server.composition import BILLED, open_data
+from casemate.engine.envelope.hierarchy import RootKey
+from casemate.server.composition import BILLED, MIGRATIONS, open_data
 from casemate.server.config import Config
 from casemate.server.journal_cipher import JournalCipher
 from casemate.services.ce.meter import Meter
+from casemate.store.database import open_store
+from casemate.store.journal import Journal
+from casemate.store.journal_format import JournalTampered
 
 
 @pytest.fixture
@@ -83,6 +89,152 @@ def test_a_reading_that_was_overtaken_counts_nothing_twice(dev: Server) -> None:
     finally:
         opened.close()
     assert by_name(cost(dev, "--by", "operation"))["kms:Encrypt"] == "4"
+
+
+class Counted:
+    """A journal of small segments, and a meter of it."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.store = open_store(url, migrations=MIGRATIONS)
+        self.folder = folder / "journal"
+        self._cipher = JournalCipher(RootKey(bytes(32)))
+        self.meter = Meter(self.store, self.folder, self._cipher, BILLED)
+
+    def journal(self, worker: str) -> Journal[None]:
+        return Journal(self.folder, self._cipher, lambda *_: None, worker=worker, segment_bytes=4096)
+
+    def calls(self) -> int:
+        row = self.store.read(lambda tx: tx.one("SELECT CAST(SUM(calls) AS INTEGER) FROM ce_requests"))
+        return int(row[0] or 0) if row is not None else 0
+
+
+@pytest.fixture
+def counted(tmp_path: Path, database: str) -> Iterator[Counted]:
+    made = Counted(tmp_path, database)
+    yield made
+    made.store.close()
+
+
+def event(**more: Any) -> bytes:
+    return json.dumps(
+        {
+            "userIdentity": {"accountId": "111122223333"},
+            "eventTime": "2026-11-25T13:00:00Z",
+            "eventSource": "kms.amazonaws.com",
+            "eventName": "Encrypt",
+            "awsRegion": "us-east-1",
+            "requestParameters": {"encryptionContext": {"errorCode": "x"}},
+            "eventType": "AwsApiCall",
+            "recipientAccountId": "111122223333",
+            **more,
+        }
+    ).encode()
+
+
+def write(journal: Journal[None], *records: bytes) -> None:
+    for record in records:
+        journal.append(record, None)
+    journal.close()
+
+
+def write_one_by_one(journal: Journal[None], times: int) -> None:
+    """In frames of their own."""
+    durable = threading.Event()
+    for _ in range(times):
+        durable.clear()
+        journal.append(event(), None)
+        journal.flush(lambda *_: durable.set())
+        assert durable.wait(20)
+
+
+def test_segments_may_be_removed(counted: Counted) -> None:
+    journal = counted.journal("00-1")
+    write_one_by_one(journal, 25)
+    assert counted.meter.catch_up() == 25
+    segments = sorted(counted.folder.iterdir())
+    assert len(segments) > 2
+    segments[0].unlink()
+    write_one_by_one(journal, 25)
+    assert counted.meter.catch_up() == 25, "what was removed had been counted"
+    write_one_by_one(journal, 50)
+    for segment in sorted(counted.folder.iterdir())[:-1]:
+        segment.unlink()
+    write(journal, event())
+    left = counted.meter.catch_up()
+    assert 1 <= left < 51, "what was removed had not, and is lost; the rest is counted"
+    write(counted.journal("00-2"), event(), event())
+    assert counted.meter.catch_up() == 2
+    for segment in counted.folder.iterdir():
+        segment.unlink()
+    assert counted.meter.catch_up() == 0
+    assert counted.calls() == 52 + left
+
+
+def test_what_does_not_count(counted: Counted) -> None:
+    write(
+        counted.journal("00-1"),
+        event(),
+        event(errorCode="AccessDeniedException"),
+        event(eventType="AwsServiceEvent"),
+        event(recipientAccountId="444455556666"),
+        event(userIdentity={"invokedBy": "AWS Internal"}),
+        event(eventSource="sts.amazonaws.com"),
+    )
+    assert counted.meter.catch_up() == 6
+    assert counted.calls() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "usage_type"),
+    [
+        ("Encrypt", "SYMMETRIC_DEFAULT", "KMS-Requests"),
+        ("GenerateMac", "HMAC_256", "KMS-Requests"),
+        ("Sign", "RSA_2048", "KMS-Requests-Asymmetric-RSA_2048"),
+        ("Decrypt", "RSA_4096", "KMS-Requests-Asymmetric"),
+        ("GetPublicKey", "ECC_NIST_P256", "KMS-Requests-Asymmetric"),
+        ("Verify", "ML_DSA_65", "KMS-Requests-Asymmetric"),
+        ("DescribeKey", "RSA_4096", "KMS-Requests"),
+        ("GenerateDataKeyPair", "SYMMETRIC_DEFAULT", "KMS-Requests-GenerateDatakeyPair-ECC"),
+    ],
+)
+def test_requests_cost_by_the_kind_of_key(counted: Counted, name: str, spec: str, usage_type: str) -> None:
+    """Of a key that is gone by now, too."""
+    key_id = "1234abcd-12ab-34cd-56ef-1234567890ab"
+    arn = f"arn:aws:kms:us-east-1:111122223333:key/{key_id}"
+    counted.store.write(
+        lambda tx: tx.run(
+            "INSERT INTO kms_key_ends (account, region, key_id, key_spec, created, rotations, ended) "
+            "VALUES ('111122223333', 'us-east-1', ?, ?, 0.0, '[]', 1.0)",
+            (key_id, spec),
+        )
+    )
+    write(
+        counted.journal("00-1"),
+        event(
+            eventName=name,
+            resources=[{"accountId": "111122223333", "type": "AWS::KMS::Key", "ARN": arn}],
+            requestParameters={"keyPairSpec": "ECC_NIST_P256"},
+        ),
+    )
+    counted.meter.catch_up()
+    rows = counted.store.read(lambda tx: tx.all("SELECT operation, usage_type, resource FROM ce_requests"))
+    assert rows == [(name, usage_type, arn)]
+
+
+def test_a_journal_that_was_altered_counts_up_to_there(counted: Counted) -> None:
+    write(counted.journal("00-1"), event(), event())
+    assert counted.meter.catch_up() == 2
+    journal = counted.journal("00-2")
+    write_one_by_one(journal, 3)
+    journal.close()
+    segment = sorted(counted.folder.glob("*-00-2-*"))[0]
+    data = bytearray(segment.read_bytes())
+    data[data.rfind(b"CMjf", 0, data.rfind(b"CMjf")) + 20] ^= 1
+    segment.write_bytes(data)
+    for _ in range(2):
+        with pytest.raises(JournalTampered):
+            counted.meter.catch_up()
+    assert counted.calls() == 4
 
 
 def test_a_key_is_paid_for_until_its_deletion_is_scheduled(dev: Server) -> None:

@@ -108,6 +108,19 @@ def test_defaults_differ_by_region(server: Server, region: str, most: float) -> 
     assert value_of(client(server, region=region), "L-6E3AF000") == most
 
 
+def test_a_global_services_quotas_are_in_one_region(server: Server) -> None:
+    code = "L-E619E033"
+    quota_ = client(server).get_service_quota(ServiceCode="organizations", QuotaCode=code)["Quota"]
+    assert quota_["GlobalQuota"] is True
+    elsewhere = client(server, region="eu-west-1")
+    with refused("NoSuchResourceException"):
+        elsewhere.get_service_quota(ServiceCode="organizations", QuotaCode=code)
+    assert elsewhere.list_service_quotas(ServiceCode="organizations")["Quotas"] == []
+    done = quota(server, "set", "organizations", code, "12", "--region", "eu-west-1", "--account", ACCOUNT)
+    assert done.endswith("in us-east-1 is 12.\n")
+    assert client(server).list_service_quotas(ServiceCode="organizations")["Quotas"][0]["Value"] == 12
+
+
 def test_lists_come_in_pages_by_name(server: Server) -> None:
     quotas = client(server)
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from casemate.errors import AwsError
 from casemate.gate.operation import Operation
+from casemate.gate.throttle import Throttle
 from casemate.server.composition import APIS, QUOTAS
 from casemate.services.kms import quotas as kms_quotas
 
@@ -45,8 +47,8 @@ def test_every_operation_of_kms_has_a_quota(operation: Operation[Any, Any]) -> N
         )
 
 
-def _key(spec: str) -> Any:
-    return SimpleNamespace(row=SimpleNamespace(key_spec=spec))
+def _key(spec: str, origin: str = "AWS_KMS", store: str = "") -> Any:
+    return SimpleNamespace(row=SimpleNamespace(key_spec=spec, origin=origin, custom_key_store=store))
 
 
 def charged(charges: Any) -> list[tuple[str, str]]:
@@ -75,6 +77,22 @@ def test_keys_count_by_their_kind(spec: str, kind: str) -> None:
     sealed = SimpleNamespace(key=_key(spec))
     for target in (_key(spec), sealed):
         assert charged(kms_quotas.cryptographic(CALL, {}, target)) == expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "kind"), [("AWS_CLOUDHSM", "CustomKeyStore"), ("EXTERNAL_KEY_STORE", "ExternalKeyStore")]
+)
+def test_a_key_in_a_store_counts_for_the_store_too(origin: str, kind: str) -> None:
+    key = _key("SYMMETRIC_DEFAULT", origin, "cks-1")
+    assert charged(kms_quotas.cryptographic(CALL, {}, key)) == [
+        ("kms:CryptographicOperationsSymmetric", "us-east-1"),
+        (f"kms:{kind}/cks-1", "us-east-1"),
+    ]
+    throttle = Throttle({f"kms:{kind}": 1})
+    throttle.take(f"kms:{kind}/cks-1", "111122223333", "us-east-1", "json", None)
+    throttle.take(f"kms:{kind}/cks-2", "111122223333", "us-east-1", "json", None)
+    with pytest.raises(AwsError):
+        throttle.take(f"kms:{kind}/cks-1", "111122223333", "us-east-1", "json", None)
 
 
 def test_what_has_no_key_counts_as_symmetric() -> None:

@@ -8,6 +8,7 @@ own journal.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from orjson import loads
 from casemate.gate.billing import Billed
 from casemate.store.database import Store, Tx
 from casemate.store.errors import StoreError
-from casemate.store.journal_format import JournalTampered, Position, SegmentCipher
+from casemate.store.journal_format import JournalTampered, Position, SegmentCipher, SegmentName
 from casemate.store.journal_reader import read_journal
 
 EVERY = 60.0
@@ -95,7 +96,7 @@ class Meter:
         seen, read, kept = dict(known), 0, 0
         counted = _Counted()
         tampered: JournalTampered | None = None
-        records = read_journal(self._journal, self._cipher, after=known)
+        records = read_journal(self._journal, self._cipher, after=self._there(known))
         while True:
             try:
                 position, record = next(records)
@@ -118,6 +119,16 @@ class Meter:
         if tampered is not None:
             raise tampered
         return read
+
+    def _there(self, known: Mapping[str, Position]) -> dict[str, Position]:
+        """The positions whose segments are still there. Of a run whose segments were removed further than it was
+        counted, reading begins with the first that is left."""
+        files = {entry.name for entry in os.scandir(self._journal)}
+        return {
+            run: position
+            for run, position in known.items()
+            if SegmentName(run, position.sequence).file in files
+        }
 
     def _look_at(self, record: bytes, counted: _Counted) -> None:
         """Count a record, unless it is a refusal or an event without a caller."""

@@ -18,6 +18,8 @@ SYMMETRIC, RSA, ECC, ML_DSA, ML_KEM = (
     f"CryptographicOperations{kind}" for kind in ("Symmetric", "Rsa", "Ecc", "MlDsa", "MlKem")
 )
 
+_STORES = {"AWS_CLOUDHSM": "CustomKeyStore", "EXTERNAL_KEY_STORE": "ExternalKeyStore"}
+
 _CHINA = ("cn-north-1", "cn-northwest-1")
 
 
@@ -103,6 +105,23 @@ _REQUESTS = (
     _shared(ML_DSA, "L-CM000002", "ML-DSA", 1_000),
     # AWS's page does not tell this one: as with the other kinds of asymmetric keys.
     _shared(ML_KEM, "L-CM000034", "ML-KEM", 1_000),
+    Quota(
+        "kms",
+        "L-CM000035",
+        "AWS CloudHSM key store request rate",
+        1_800,
+        adjustable=False,
+        counts=_STORES["AWS_CLOUDHSM"],
+        description="Cryptographic operations a second with the keys of one AWS CloudHSM key store.",
+    ),
+    Quota(
+        "kms",
+        "L-CM000036",
+        "External key store request rate",
+        1_800,
+        counts=_STORES["EXTERNAL_KEY_STORE"],
+        description="Cryptographic operations a second with the keys of one external key store.",
+    ),
     _pairs("ECC_NIST_P256", "L-D2EEB5E0", 100),
     _pairs("ECC_NIST_P384", "L-16B46EF0", 100),
     _pairs("ECC_NIST_P521", "L-1D966DA0", 100),
@@ -186,13 +205,16 @@ def _of_spec(spec: str) -> str:
 def cryptographic(call: Call, request: Mapping[str, Any], target: Any) -> Charges:
     """What a cryptographic operation counts for: the quota of its key's kind. A re-encryption between two kinds of
     key counts for both; with one kind it is one request. What has no key (random bytes, a key that does not exist)
-    counts as symmetric.
+    counts as symmetric. A key in a custom key store counts for the store as well.
 
     target: what the resolver found: a key, what has one as ``key``, or a re-encryption."""
     row = getattr(target, "row", None)
     if row is not None:
         spec = row.key_spec
-        return ((SYMMETRIC if spec == "SYMMETRIC_DEFAULT" else _of_spec(spec), call.region),)
+        own = (SYMMETRIC if spec == "SYMMETRIC_DEFAULT" else _of_spec(spec), call.region)
+        if not row.custom_key_store:
+            return (own,)
+        return own, (f"{_STORES[row.origin]}/{row.custom_key_store}", call.region)
     source = getattr(target, "source", None)
     if source is None:
         key = getattr(target, "key", None)

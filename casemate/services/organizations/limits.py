@@ -13,6 +13,7 @@ ACCOUNTS = Quota(
     "Default maximum number of accounts",
     10,
     description="Accounts of an organization, open invitations and closed accounts among them.",
+    region="us-east-1",
 )
 QUOTAS = ServiceQuotas("organizations", "AWS Organizations", (ACCOUNTS,))
 """What Service Quotas lets the management account raise, in us-east-1."""

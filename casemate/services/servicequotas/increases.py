@@ -43,7 +43,7 @@ def _shown(call: Call, increase: Increase) -> api.RequestedServiceQuotaChange:
         "LastUpdated": datetime.fromtimestamp(increase.updated, UTC),
         "Requester": json.dumps(requester, separators=(",", ":")),
         "QuotaArn": quota_arn(increase.region, increase.account, increase.service, increase.code),
-        "GlobalQuota": False,
+        "GlobalQuota": bool(quota.region),
         "Unit": quota.unit,
         "QuotaRequestedAtLevel": "ACCOUNT",
     }

@@ -15,6 +15,7 @@ from casemate.services.servicequotas.targets import (
     page_of,
     quota_arn,
     quota_of,
+    quotas_in,
     service_of,
 )
 from casemate.services.servicequotas.values import Values
@@ -32,7 +33,7 @@ def shown(call: Call, quota: Quota, *, default: bool) -> api.ServiceQuota:
         "Value": float(value),
         "Unit": quota.unit,
         "Adjustable": quota.adjustable,
-        "GlobalQuota": False,
+        "GlobalQuota": bool(quota.region),
         "QuotaAppliedAtLevel": "ACCOUNT",
         "Description": quota.description,
     }
@@ -54,7 +55,7 @@ def list_services(call: Call, req: api.ListServicesRequest, target: Everything) 
 
 def _page_of_quotas(call: Call, page: Page, service: str, *, default: bool) -> dict[str, Any]:
     # By name, and those of one name by code.
-    quotas = sorted(service_of(call, service).quotas, key=_name)
+    quotas = sorted(quotas_in(call, service_of(call, service)), key=_name)
     found, more = page.cut([quota for quota in quotas if _name(quota) > page.after], _name)
     return {"Quotas": [shown(call, quota, default=default) for quota in found], **more}
 

@@ -98,11 +98,16 @@ def service_of(call: Call, code: str) -> ServiceQuotas:
     return service
 
 
+def quotas_in(call: Call, service: ServiceQuotas) -> list[Quota]:
+    """The service's quotas in the call's Region: those of a global service are in one alone."""
+    return [quota for quota in service.quotas if quota.region in ("", call.region)]
+
+
 def quota_of(call: Call, service: str, code: str) -> Quota:
     """Raises NoSuchResourceException."""
     service_of(call, service)
     quota = call.part(Values).find(service, code)
-    if quota is None:
+    if quota is None or quota.region not in ("", call.region):
         raise no_such("The request failed because the specified quota does not exist.")
     return quota
 
