@@ -22,11 +22,11 @@ from casemate.services.kms.grant import (
     WITH_CONTEXT,
     Constraints,
     Grant,
-    GrantSet,
     operations_on,
     pairs_of,
+    places_of,
+    wanted_by,
 )
-from casemate.services.kms.grant_store import matching
 from casemate.services.kms.keys import Keys
 from casemate.store.cache import Miss
 from casemate.store.database import Store, Tx
@@ -62,16 +62,35 @@ constraints = st.builds(
 sources = st.sampled_from(["", SOURCE, SOURCE + "2"])
 
 
-@given(st.lists(constraints, max_size=6), contexts, sources, st.sampled_from(["Encrypt", "DescribeKey"]))
-def test_the_index_finds_what_a_search_would(
-    wanted: list[Constraints], context: dict[str, str], source: str, operation: str
+@given(constraints, contexts, sources, st.sampled_from(["Encrypt", "DescribeKey"]))
+def test_a_request_finds_a_grant_wherever_it_may_be_kept(
+    wanted: Constraints, context: dict[str, str], source: str, operation: str
 ) -> None:
-    grants = [
-        grant(number, ALICE, "Encrypt", "DescribeKey", constraints=each) for number, each in enumerate(wanted)
-    ]
-    found = GrantSet(grants).allows(operation, context, source)
-    assert found == any(each.met_by(operation, pairs_of(context), source) for each in wanted)
-    assert not GrantSet(grants).allows("Decrypt", context, source)
+    found = wanted_by(operation, {}, context, source)
+    meets = found.met_by(grant(1, ALICE, "Encrypt", "DescribeKey", constraints=wanted))
+    assert meets == wanted.met_by(operation, pairs_of(context), source)
+    for shape, bucket in places_of(wanted):
+        if meets and shape.kind and operation in WITH_CONTEXT:
+            assert bucket in shape.buckets(found.context, found.source_arn)
+
+
+@given(constraints, constraints, sources)
+def test_a_child_finds_its_parent_wherever_it_may_be_kept(
+    parent: Constraints, child: Constraints, source: str
+) -> None:
+    given_constraints = {
+        "EncryptionContextEquals": child.equals,
+        "EncryptionContextSubset": child.subset,
+        "SourceArn": child.source_arn,
+    }
+    request = {
+        "Operations": ["Encrypt"],
+        "Constraints": {name: value for name, value in given_constraints.items() if value is not None},
+    }
+    found = wanted_by("CreateGrant", request, None, source)
+    if found.met_by(grant(1, ALICE, "Encrypt", "CreateGrant", constraints=parent)):
+        for shape, bucket in places_of(parent):
+            assert not shape.kind or bucket in shape.buckets(found.context, found.source_arn)
 
 
 @given(constraints, constraints, contexts, sources)
@@ -93,15 +112,15 @@ def test_equal_and_partial_constraints_may_stand_together() -> None:
 
 
 def test_a_source_constrains_all_but_retiring() -> None:
-    grants = GrantSet([grant(1, ALICE, "Encrypt", "DescribeKey", constraints=Constraints(source_arn=SOURCE))])
+    bound = grant(1, ALICE, "Encrypt", "DescribeKey", constraints=Constraints(source_arn=SOURCE))
     for operation in ("Encrypt", "DescribeKey"):
-        assert grants.allows(operation, {}, SOURCE)
-        assert not grants.allows(operation, {}, "")
-        assert not grants.allows(operation, {}, SOURCE + "2")
+        assert wanted_by(operation, {}, {}, SOURCE).met_by(bound)
+        assert not wanted_by(operation, {}, {}, "").met_by(bound)
+        assert not wanted_by(operation, {}, {}, SOURCE + "2").met_by(bound)
     parent = grant(1, ALICE, "Encrypt", "CreateGrant", constraints=Constraints(source_arn=SOURCE))
-    assert parent.allows_child(["Encrypt"], Constraints(source_arn=SOURCE), SOURCE)
-    assert not parent.allows_child(["Encrypt"], Constraints(source_arn=SOURCE), "")
-    assert not parent.allows_child(["Encrypt"], Constraints(), SOURCE)
+    assert parent.allows_child(frozenset({"Encrypt"}), Constraints(source_arn=SOURCE), SOURCE)
+    assert not parent.allows_child(frozenset({"Encrypt"}), Constraints(source_arn=SOURCE), "")
+    assert not parent.allows_child(frozenset({"Encrypt"}), Constraints(), SOURCE)
 
 
 def test_every_operation_of_the_model_can_be_granted_on_some_key() -> None:
@@ -159,7 +178,7 @@ def reach(
         call.identity = type(call.identity)(principal, call.identity.attached, {}, {})
         call.transaction = tx
         call.source_arn = source
-        return keys.grants.reach(call, PLACE, action, matching(call, {}, context))
+        return keys.grants.reach(call, PLACE, action, {}, context)
 
     return ask(None) if store is None else store.read(ask)
 
@@ -206,6 +225,49 @@ def test_whom_a_grant_reaches(
     assert reach(store, keys, principal) is grade
     assert reach(store, keys, principal, "kms:Decrypt") is Grade.NONE
     assert reach(store, keys, principal, "kms:PutKeyPolicy") is Grade.NONE
+
+
+def test_many_grants_of_one_grantee_are_told_apart(store: Store, keys: Keys) -> None:
+    """All have a pair in common, and differ in another, or in their source."""
+    common = {"app": "shop", "stage": "test"}
+    subsets = [Constraints(subset={**common, "Table": str(number)}) for number in range(30)]
+    equals = [Constraints(equals={**common, "Queue": str(number)}) for number in range(30)]
+    from_topics = [Constraints(subset=common, source_arn=f"{SOURCE}{number}") for number in range(30)]
+    put(
+        store,
+        keys,
+        *(
+            grant(number, ALICE, "Encrypt", "DescribeKey", constraints=each)
+            for number, each in enumerate((*subsets, *equals, *from_topics))
+        ),
+    )
+
+    def reaches(context: dict[str, str], source: str = "", action: str = "kms:Encrypt") -> bool:
+        """The same in a thread and, from memory, in the event loop."""
+        found = reach(store, keys, USER, action, context, source)
+        assert reach(None, keys, USER, action, context, source) is found
+        return found is Grade.DIRECT
+
+    assert reaches({**common, "table": "7"})
+    assert reaches({**common, "TABLE": "29", "more": "x"})
+    assert not reaches({**common, "table": "30"})
+    assert not reaches({"app": "shop", "table": "7"})
+    assert reaches({**common, "queue": "7"})
+    assert not reaches({**common, "queue": "7", "more": "x"})
+    assert not reaches({**common, "queue": "30"})
+    assert reaches(common, f"{SOURCE}7")
+    assert not reaches(common, f"{SOURCE}30")
+    assert not reaches({"app": "shop"}, f"{SOURCE}7")
+    assert not reaches(common)
+    assert reaches({}, action="kms:DescribeKey")
+    assert not reaches({**common, "table": "7"}, action="kms:Decrypt")
+    largest = store.read(
+        lambda tx: tx.one(
+            "SELECT MAX(n) FROM (SELECT COUNT(*) AS n FROM kms_grants GROUP BY bucket) AS sizes", ()
+        )
+    )
+    assert largest is not None
+    assert largest[0] <= 2, "a pair that all have in common is not what they are looked for by"
 
 
 def test_a_grant_comes_back_as_it_was_put(store: Store, keys: Keys) -> None:

@@ -1,14 +1,12 @@
-"""A grant as it is stored, and what grants allow. Source: "Grants in AWS KMS", "Creating grants".
-
-A principal may have tens of thousands of grants on one key, which differ in their constraints: what a request meets
-is looked up by its encryption context, not searched for.
-"""
+"""A grant as it is stored, and what grants allow. Source: "Grants in AWS KMS", "Creating grants"."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from casemate.engine.envelope.hierarchy import AccountKey
@@ -48,13 +46,22 @@ def pairs_of(context: Mapping[str, str] | None) -> Pairs:
     return frozenset((name.lower(), value) for name, value in context.items()) if context else frozenset()
 
 
-class Constraints(NamedTuple):
+@dataclass(frozen=True)
+class Constraints:
     """equals, subset: of the request's encryption context, None where it is not constrained; source_arn: the resource
     on whose behalf the request must be made, '' for any."""
 
     equals: Mapping[str, str] | None = None
     subset: Mapping[str, str] | None = None
     source_arn: str = ""
+
+    @cached_property
+    def all_pairs(self) -> Pairs:
+        return pairs_of(self.equals)
+
+    @cached_property
+    def some_pairs(self) -> Pairs:
+        return pairs_of(self.subset)
 
     def met_by(self, operation: str, context: Pairs, source_arn: str) -> bool:
         return self.source_met_by(source_arn) and (
@@ -65,20 +72,19 @@ class Constraints(NamedTuple):
         return not self.source_arn or self.source_arn == source_arn
 
     def context_met_by(self, context: Pairs) -> bool:
-        return (self.equals is None or pairs_of(self.equals) == context) and (
-            self.subset is None or pairs_of(self.subset) <= context
-        )
+        return (self.equals is None or self.all_pairs == context) and self.some_pairs <= context
 
     def as_strict_as(self, parent: Constraints) -> bool:
         """Whether no request meets these and not the parent's. Source: "Granting CreateGrant permission"."""
         if parent.source_arn and self.source_arn != parent.source_arn:
             return False
         if self.equals is not None:
-            return parent.context_met_by(pairs_of(self.equals))
-        return parent.equals is None and pairs_of(parent.subset) <= pairs_of(self.subset)
+            return parent.context_met_by(self.all_pairs)
+        return parent.equals is None and parent.some_pairs <= self.some_pairs
 
     def stored(self) -> str:
-        return json.dumps({name: value for name, value in self._asdict().items() if value not in (None, "")})
+        found = {"equals": self.equals, "subset": self.subset, "source_arn": self.source_arn or None}
+        return json.dumps({name: value for name, value in found.items() if value is not None})
 
     def shown(self) -> dict[str, Any]:
         """As ListGrants shows them."""
@@ -126,11 +132,11 @@ class Grant(NamedTuple):
             operations=()
         ) and set(self.operations) == set(other.operations)
 
-    def allows_child(self, operations: Iterable[str], constraints: Constraints, source_arn: str) -> bool:
+    def allows_child(self, operations: frozenset[str], constraints: Constraints, source_arn: str) -> bool:
         """Whether who is granted CreateGrant by this may make such a grant, on behalf of that resource."""
         return (
             "CreateGrant" in self.operations
-            and set(operations) <= set(self.operations)
+            and operations <= set(self.operations)
             and self.constraints.source_met_by(source_arn)
             and constraints.as_strict_as(self.constraints)
         )
@@ -145,7 +151,7 @@ def stored_grant(account: AccountKey, grant: Grant) -> tuple[Any, ...]:
     return (*columns, account.wrap(b"", _ROW, *_bound(columns)))
 
 
-def loaded_grant(account: AccountKey, columns: tuple[Any, ...]) -> Grant:
+def loaded_grant(account: AccountKey, columns: Sequence[Any]) -> Grant:
     """The grant out of its columns. Raises Tampered."""
     *row, seal = columns
     account.unwrap(seal, _ROW, *_bound(row))
@@ -157,53 +163,80 @@ def _bound(columns: Sequence[Any]) -> tuple[str, ...]:
     return (account, region, key_id, grant_id, repr(float(created)), *rest)
 
 
-class GrantSet:
-    """All grants of one grantee on one key, by what a request must have to be allowed by them."""
+# --- where grants are looked for
+#
+# A principal may have tens of thousands of grants on one key, which differ in their constraints. They are not loaded
+# together, but by what a request must have: its source, its whole encryption context, or one pair of it.
 
-    __slots__ = ("_by_operation", "grants")
 
-    def __init__(self, grants: Iterable[Grant]) -> None:
-        self.grants = tuple(grants)
-        self._by_operation: dict[str, Mapping[Hashable, list[Grant]]] = {}
+class Shape(NamedTuple):
+    """What grants of a grantee have in common: "source", "equals" with the names of the encryption context, "subset"
+    with the name of one pair, or "" without constraints."""
 
-    def allows(self, operation: str, context: Mapping[str, str] | None, source_arn: str) -> bool:
-        """Whether any of them allows the operation with this encryption context, made on behalf of that resource."""
-        if not self.grants:
+    kind: str
+    names: tuple[str, ...] = ()
+
+    def buckets(self, context: Pairs, source_arn: str) -> list[str]:
+        """Where the grants of this shape are that such a request may meet."""
+        if self.kind == "source":
+            return [_digest(source_arn)] if source_arn else []
+        if self.kind == "equals":
+            found = tuple(sorted(context))
+            return [_digest(found)] if tuple(name for name, _ in found) == self.names else []
+        return [_digest(pair) for pair in context if pair[0] in self.names]
+
+    def stored(self) -> str:
+        return json.dumps([self.kind, *self.names]) if self.kind else ""
+
+
+def shape_from(text: str) -> Shape:
+    kind, *names = json.loads(text) if text else ("",)
+    return Shape(kind, tuple(names))
+
+
+def places_of(constraints: Constraints) -> list[tuple[Shape, str]]:
+    """In which buckets a grant may be kept; any of them will do."""
+    if constraints.source_arn:
+        return [(Shape("source"), _digest(constraints.source_arn))]
+    if constraints.equals is not None:
+        pairs = tuple(sorted(constraints.all_pairs))
+        return [(Shape("equals", tuple(name for name, _ in pairs)), _digest(pairs))]
+    places = [(Shape("subset", (pair[0],)), _digest(pair)) for pair in sorted(constraints.some_pairs)]
+    return places or [(Shape(""), "")]
+
+
+@lru_cache(maxsize=16_384)
+def _digest(value: Hashable) -> str:
+    return sha256(json.dumps(value).encode()).hexdigest()
+
+
+class Wanted(NamedTuple):
+    """What grants are asked for: an operation with its encryption context, on behalf of a resource or ''; and of
+    CreateGrant the operations of the new grant and its constraints, which the context is that of."""
+
+    operation: str
+    context: Pairs
+    source_arn: str
+    child: tuple[frozenset[str], Constraints] | None = None
+
+    def met_by(self, grant: Grant) -> bool:
+        """Whether the grant allows it."""
+        if self.operation not in grant.operations:
             return False
-        index = self._by_operation.get(operation)
-        if index is None:
-            index = self._by_operation[operation] = _indexed(operation, self.grants)
-        if "" in index:
-            return True
-        pairs = pairs_of(context)
-        keys: tuple[Hashable, ...] = (source_arn, pairs, *pairs)
-        return any(
-            grant.constraints.met_by(operation, pairs, source_arn)
-            for key in keys
-            for grant in index.get(key, ())
-        )
+        if self.child is not None:
+            return grant.allows_child(*self.child, self.source_arn)
+        return grant.constraints.met_by(self.operation, self.context, self.source_arn)
 
 
-def _indexed(operation: str, grants: Sequence[Grant]) -> Mapping[Hashable, list[Grant]]:
-    """The grants of the operation: under their SourceArn, mostly '', those that no encryption context constrains,
-    under the whole context those that want exactly that, under the least common of their pairs those that want a
-    part."""
-    index: dict[Hashable, list[Grant]] = {}
-    meant = [grant for grant in grants if operation in grant.operations]
-    common = Counter(pair for grant in meant for pair in pairs_of(grant.constraints.subset))
-    for grant in meant:
-        equals, subset, source_arn = grant.constraints
-        key: Hashable = source_arn
-        if operation in WITH_CONTEXT:
-            if equals is not None:
-                key = pairs_of(equals)
-            elif subset:
-                key = min(pairs_of(subset), key=lambda pair: common[pair])
-        index.setdefault(key, []).append(grant)
-    return index
-
-
-NO_GRANTS = GrantSet(())
+def wanted_by(
+    operation: str, request: Mapping[str, Any], context: Mapping[str, str] | None, source_arn: str
+) -> Wanted:
+    """What a request wants of grants. context: its encryption context."""
+    if operation != "CreateGrant":
+        return Wanted(operation, pairs_of(context), source_arn)
+    constraints = constraints_of(request)
+    context_given = constraints.some_pairs if constraints.equals is None else constraints.all_pairs
+    return Wanted(operation, context_given, source_arn, (frozenset(request["Operations"]), constraints))
 
 
 def operations_on(key_usage: str, key_spec: str) -> frozenset[str]:

@@ -1,12 +1,12 @@
 """The grants of all keys: their rows, and what of them is in memory.
 
-They are never loaded with their key, which may have fifty thousand, but for a grantee, and only when no policy allows
-a call.
+They are never loaded with their key, which may have fifty thousand. Asked for are a grantee's, only when no policy
+allows a call, and of those only what the call may meet: see ``Shape``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from zlib import crc32
@@ -19,12 +19,14 @@ from casemate.gate.regions import partition_of
 from casemate.services.kms.grant import (
     COLUMNS,
     GRANTABLE,
-    NO_GRANTS,
     Grant,
-    GrantSet,
-    constraints_of,
+    Shape,
+    Wanted,
     loaded_grant,
+    places_of,
+    shape_from,
     stored_grant,
+    wanted_by,
 )
 from casemate.services.kms.naming import key_arn
 from casemate.services.kms.refusals import unusable
@@ -34,14 +36,35 @@ from casemate.store.database import Store, Tx
 SHARDS = 16
 """Grants are cached in so many domains of generations, by key and grantee."""
 
-_SETS_IN_SHARD = 10_000
+_KEPT_IN_SHARD = 10_000
 
 KeyPlace = tuple[str, str, str]
 """Account, Region, key id."""
 
+_Grantee = tuple[str, str, str, str]
+"""A key, and who has grants on it."""
+
+_Bucket = tuple[str, str, str, str, str, str]
+"""A grantee, a shape as it is stored, and a bucket."""
+
+_Examples = tuple[tuple[Shape, str, Grant], ...]
+"""One grant of each shape and list of operations; the shape also as it is stored."""
+
+_SAME = 100
+"""With so many grants in a bucket, it does not matter that another has more."""
+
 _OF_KEY = " WHERE account = ? AND region = ? AND key_id = ?"
+_OF_GRANTEE = _OF_KEY + " AND grantee = ?"
+_IN_BUCKET = _OF_GRANTEE + " AND shape = ? AND bucket = ?"
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM kms_grants"
-_INSERT = f"INSERT INTO kms_grants ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_EXAMPLES = (
+    f"SELECT {', '.join(COLUMNS)}, shape FROM kms_grants{_OF_KEY} AND id IN "
+    f"(SELECT MIN(id) FROM kms_grants{_OF_GRANTEE} GROUP BY shape, operations)"
+)
+_MET = f"{_SELECT}{_OF_KEY} AND id IN (SELECT MIN(id) FROM kms_grants{_IN_BUCKET} GROUP BY operations, constraints)"
+_COUNT_SAME = f"SELECT COUNT(*) FROM (SELECT 1 FROM kms_grants{_IN_BUCKET} LIMIT {_SAME}) AS same"
+_STORED = (*COLUMNS, "shape", "bucket")
+_INSERT = f"INSERT INTO kms_grants ({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))})"
 _COUNT_ONE_MORE = (
     "INSERT INTO kms_grant_counts (account, region, key_id, grants) VALUES (?, ?, ?, 1) "
     "ON CONFLICT (account, region, key_id) DO UPDATE SET grants = kms_grant_counts.grants + 1"
@@ -54,8 +77,12 @@ class Grants:
 
     def __init__(self, store: Store, keyring: Keyring) -> None:
         self._keyring = keyring
-        self._shards: list[Cache[tuple[str, str, str, str], GrantSet]] = [
-            Cache(store, domain(number), self._load, _SETS_IN_SHARD) for number in range(SHARDS)
+        domains = [domain(number) for number in range(SHARDS)]
+        self._examples: list[Cache[_Grantee, _Examples]] = [
+            Cache(store, each, self._load_examples, _KEPT_IN_SHARD) for each in domains
+        ]
+        self._buckets: list[Cache[_Bucket, tuple[Grant, ...]]] = [
+            Cache(store, each, self._load_bucket, _KEPT_IN_SHARD) for each in domains
         ]
 
     def __repr__(self) -> str:
@@ -64,22 +91,46 @@ class Grants:
     # What grants allow, from memory where that is possible.
 
     def reach(
-        self, call: Call, key: KeyPlace, action: str, matches: Callable[[GrantSet, str], bool]
+        self,
+        call: Call,
+        key: KeyPlace,
+        action: str,
+        request: Mapping[str, Any],
+        context: Mapping[str, str] | None,
     ) -> Grade:
-        """How far the grants on a key that allow an action reach the caller. matches: whether a grantee's grants
-        allow this very call of the operation. Raises KMSInternalException for grants that were altered, and Miss."""
+        """How far the grants on a key that allow the request reach the caller. context: its encryption context.
+        Raises KMSInternalException for grants that were altered, and Miss."""
         operation = action.removeprefix("kms:")
         if operation not in GRANTABLE:
             return Grade.NONE
+        wanted = None
         for grade, grantee in _grantees(call.identity.principal, partition_of(call.region)):
             place = (*key, grantee)
+            shard = _shard(place)
             try:
-                found = call.fetch(self._shards[_shard(place)], place)
+                examples = call.fetch(self._examples[shard], place)
+                if examples:
+                    wanted = wanted or wanted_by(operation, request, context, call.source_arn)
+                    if self._meets(call, shard, place, examples, wanted):
+                        return grade
             except Tampered as error:
                 raise unusable(f"grants of {grantee} on {key_arn(*key)}", error) from error
-            if found is not None and matches(found, operation):
-                return grade
         return Grade.NONE
+
+    def _meets(self, call: Call, shard: int, place: _Grantee, examples: _Examples, wanted: Wanted) -> bool:
+        for _, _, example in examples:
+            if wanted.met_by(example):
+                return True
+        asked = set()
+        for shape, stored, example in examples:
+            if not stored or stored in asked or wanted.operation not in example.operations:
+                continue
+            asked.add(stored)
+            for bucket in shape.buckets(wanted.context, wanted.source_arn):
+                found = call.fetch(self._buckets[shard], (*place, stored, bucket))
+                if found and any(map(wanted.met_by, found)):
+                    return True
+        return False
 
     # Finding, in a transaction.
 
@@ -119,7 +170,12 @@ class Grants:
 
     def put(self, tx: Tx, grant: Grant) -> None:
         """Store a new grant."""
-        tx.run(_INSERT, stored_grant(self._keyring.account_key(grant.account, tx), grant))
+        places = [(shape.stored(), bucket) for shape, bucket in places_of(grant.constraints)]
+        if len(places) > 1:
+            # Where the fewest others are, so that a pair that all have in common does not make one large bucket.
+            places.sort(key=lambda place: _count(tx, (*grant[:3], grant.grantee, *place)))
+        columns = stored_grant(self._keyring.account_key(grant.account, tx), grant)
+        tx.run(_INSERT, (*columns, *places[0]))
         tx.run(_COUNT_ONE_MORE, grant[:3])
         self._bump(tx, grant)
 
@@ -141,9 +197,12 @@ class Grants:
 
     # Loading.
 
-    def _load(self, tx: Tx, place: tuple[str, str, str, str]) -> GrantSet:
-        rows = tx.all(_SELECT + _OF_KEY + " AND grantee = ?", place)
-        return GrantSet(self._checked(tx, row) for row in rows) if rows else NO_GRANTS
+    def _load_examples(self, tx: Tx, place: _Grantee) -> _Examples:
+        rows = tx.all(_EXAMPLES, (*place[:3], *place))
+        return tuple((shape_from(shape), shape, self._checked(tx, columns)) for *columns, shape in rows)
+
+    def _load_bucket(self, tx: Tx, place: _Bucket) -> tuple[Grant, ...]:
+        return tuple(self._checked(tx, columns) for columns in tx.all(_MET, (*place[:3], *place)))
 
     def _list(self, tx: Tx, sql: str, parameters: tuple[Any, ...]) -> list[Grant]:
         try:
@@ -151,15 +210,20 @@ class Grants:
         except Tampered as error:
             raise unusable("grants", error) from error
 
-    def _checked(self, tx: Tx, columns: tuple[Any, ...]) -> Grant:
+    def _checked(self, tx: Tx, columns: Sequence[Any]) -> Grant:
         return loaded_grant(self._keyring.account_key(columns[0], tx), columns)
+
+
+def _count(tx: Tx, place: _Bucket) -> int:
+    found = tx.one(_COUNT_SAME, place)
+    return 0 if found is None else int(found[0])
 
 
 def domain(shard: int) -> str:
     return f"kms.grants.{shard:x}"
 
 
-def _shard(place: tuple[str, str, str, str]) -> int:
+def _shard(place: _Grantee) -> int:
     return crc32(f"{place[2]} {place[3]}".encode()) % SHARDS
 
 
@@ -173,19 +237,3 @@ def _grantees(principal: Principal, partition: str) -> tuple[tuple[Grade, str], 
         for kind, name in names
         if kind in ("AWS", "Service") and (kind == "Service" or name.isdigit() or name.startswith("arn:"))
     )
-
-
-def matching(
-    call: Call, request: Mapping[str, Any], context: Mapping[str, str] | None
-) -> Callable[[GrantSet, str], bool]:
-    """For ``Grants.reach``: whether a grantee's grants allow this request, with this encryption context."""
-
-    def matches(grants: GrantSet, operation: str) -> bool:
-        if operation != "CreateGrant":
-            return grants.allows(operation, context, call.source_arn)
-        constraints = constraints_of(request)
-        return any(
-            grant.allows_child(request["Operations"], constraints, call.source_arn) for grant in grants.grants
-        )
-
-    return matches

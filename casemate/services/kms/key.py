@@ -23,7 +23,7 @@ from casemate.gate.conditions import iso_time
 from casemate.gate.resource import Resource, Value
 from casemate.services.kms import recipients
 from casemate.services.kms.grant_conditions import OF_GRANTS, context_of, operation_of
-from casemate.services.kms.grant_store import Grants, matching
+from casemate.services.kms.grant_store import Grants
 from casemate.services.kms.naming import key_arn, parse_key_name
 from casemate.services.kms.rows import KeyRow, MaterialRow
 
@@ -114,7 +114,7 @@ class Key(Resource):
         self, action: str, call: Call, request: Mapping[str, Any], context: Mapping[str, str] | None
     ) -> Grade:
         """``granted``, for a request with this encryption context."""
-        return call.part(Grants).reach(call, self.row[:3], action, matching(call, request, context))
+        return call.part(Grants).reach(call, self.row[:3], action, request, context)
 
     @property
     def lacks_material(self) -> bool:
