@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 from casemate.engine.envelope.errors import Tampered
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.gate.keyring import Keyring
-from casemate.services.iam import access_key_rows
+from casemate.services.iam import access_key_rows, directory, sessions
 from casemate.services.iam.entities import (
+    KINDS,
     Group,
     InstanceProfile,
     Link,
@@ -25,7 +28,7 @@ from casemate.services.iam.entities import (
     of_content,
 )
 from casemate.services.iam.identities import AccessKey, create_access_key, unwrap_secret
-from casemate.services.iam.store import Entities
+from casemate.services.iam.store import DOMAIN, Entities
 from casemate.services.iam.uses import Uses, forget
 from casemate.store.database import Store, Tx, Unavailable, open_store
 from casemate.store.migrate import discover
@@ -221,3 +224,22 @@ def test_what_is_stored_is_what_is_read(entity: Any) -> None:
     columns = {name: getattr(entity, name) for name in ("account", "name", "path", "id", "created")}
     assert of_content(entity.KIND, entity.content(), **columns) == entity
     assert "\0" not in entity.content(), "which PostgreSQL does not store"
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_what_is_kept_in_memory_is_told_of_and_nothing_else(kind: str) -> None:
+    """Whatever the directory's caches load is of a kind whose changes bump their generation."""
+    source = inspect.getsource(directory) + inspect.getsource(sessions)
+    loaded = re.search(rf"\b{KINDS[kind].__name__}\b", source) is not None
+    assert loaded <= KINDS[kind].CACHED
+
+
+def test_a_change_of_what_nobody_keeps_makes_nobody_load_again(store: Store, entities: Entities) -> None:
+    slot = store.generations.slot(DOMAIN)
+    before = store.generations.current(slot)
+    profile = InstanceProfile(account=ACCOUNT, name="p", id="AIPA1", created=1.0)
+    store.write(lambda tx: entities.add(tx, profile))
+    store.write(lambda tx: entities.save(tx, replace(profile, tags={"a": "b"})))
+    assert store.generations.current(slot) == before
+    store.write(lambda tx: entities.add(tx, user("a")))
+    assert store.generations.current(slot) != before

@@ -34,11 +34,13 @@ class Link(NamedTuple):
 class Entity:
     """What all kinds have. path: "/" or "/division/team/"; created: seconds since the epoch; tags: value by key.
 
-    KIND: the kind as ARNs name it; PREFIX: what its unique ids begin with.
+    KIND: the kind as ARNs name it; PREFIX: what its unique ids begin with; CACHED: whether the directory keeps what
+    follows from it in memory, so that a change must be told.
     """
 
     KIND: ClassVar[str]
     PREFIX: ClassVar[str]
+    CACHED: ClassVar[bool] = True
 
     account: str
     name: str
@@ -162,6 +164,7 @@ class InstanceProfile(Entity):
     """role: the id of the role in it, "" without one."""
 
     KIND = "instance-profile"
+    CACHED = False
     PREFIX = "AIPA"
 
     role: str = ""
@@ -179,6 +182,7 @@ class MfaDevice(Entity):
     codes since the last right one; failed: when the last of them came, by the machine's time."""
 
     KIND = "mfa"
+    CACHED = False
     PREFIX = "AMFA"
 
     seed: str
@@ -200,6 +204,7 @@ class LoginProfile(Entity):
     passwords before it, newest first; changed: since when it is the password; reset: the user must change it."""
 
     KIND = "login-profile"
+    CACHED = False
     PREFIX = "ALPA"
 
     verifier: str
@@ -213,6 +218,7 @@ class PasswordPolicy(Entity):
     """An account's rules for passwords, by the account's id as its name. Ages in days; 0: no bound."""
 
     KIND = "password-policy"
+    CACHED = False
     PREFIX = "APPA"
 
     length: int = 6
