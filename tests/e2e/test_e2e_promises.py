@@ -181,9 +181,8 @@ def test_a_disabled_key_and_one_pending_deletion(seeded: Server) -> None:
 
 
 def test_what_is_not_served_says_so(seeded: Server) -> None:
-    admin, _, _ = clients(seeded)
-    with refused("NotImplemented", "The operation kms:EnableKeyRotation is not served by Casemate."):
-        admin.enable_key_rotation(KeyId=KEY_ID)
+    with refused("NotImplemented", "The operation iam:ListSSHPublicKeys is not served by Casemate."):
+        seeded.client("iam", ADMIN).list_ssh_public_keys()
     for service, call in (("dynamodb", "list_tables"), ("sqs", "list_queues"), ("sns", "list_topics")):
         with refused("NotImplemented"):
             getattr(seeded.client(service, ADMIN), call)()

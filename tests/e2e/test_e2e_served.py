@@ -45,7 +45,7 @@ def test_what_is_not_served_answers_501_and_names_itself(seeded: Server, service
             assert said in reply.body
             assert b"NotImplemented" in reply.body
         else:
-            assert reply.status in (200, 400), f"{operation}: {reply}"
+            assert reply.status in (200, 400, 403, 404, 409), f"{operation}: {reply}"
             assert said not in reply.body
     wire.close()
 
@@ -54,6 +54,8 @@ def test_what_is_not_served_answers_501_and_names_itself(seeded: Server, service
 def test_nothing_is_told_to_whoever_does_not_sign(seeded: Server, service: str) -> None:
     wire = Wire(seeded, ADMIN)
     for operation in ALL[service].operations:
+        if operation.served is not None and operation.served.proof:
+            continue
         reply = empty_call(wire, ALL[service], operation, signed=False)
         assert reply.status in (400, 403)
         assert b"MissingAuthenticationToken" in reply.body, f"{operation}: {reply}"

@@ -81,7 +81,7 @@ class _Fetching:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port or 443
         except ValueError:
-            host, port = None, 0
+            raise _unreachable("an address of it is malformed") from None
         if host is None or not url.startswith("https://") or parts.username is not None:
             raise _unreachable("an address of it is not HTTPS")
         path = parts.path + (f"?{parts.query}" if parts.query else "")

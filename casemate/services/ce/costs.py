@@ -168,8 +168,9 @@ def get_dimension_values(
     call: Call, req: api.GetDimensionValuesRequest, target: Resource
 ) -> api.GetDimensionValuesResponse:
     """The values that a dimension has in the account's use."""
-    if req.get("Context", "COST_AND_USAGE") != "COST_AND_USAGE":
-        raise invalid(f"Context {req['Context']} is not supported.")
+    context = req.get("Context", "COST_AND_USAGE")
+    if context != "COST_AND_USAGE":
+        raise invalid(f"Context {context} is not supported.")
     period = _period(call, req["TimePeriod"])
     of_line = dimension(req["Dimension"])
     wanted = test_of(req.get("Filter"))
@@ -231,7 +232,7 @@ class _Token:
             self.skipped = skipped
             read = isinstance(bound, str) and type(skipped) is int and skipped > 0
         except (ValueError, TypeError):
-            read = False
+            bound, read = None, False
         if not read:
             raise AwsError(
                 "InvalidNextTokenException",
