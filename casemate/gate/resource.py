@@ -51,6 +51,11 @@ class Resource:
     def __repr__(self) -> str:
         return f"<{self.__class__.__name__} {self.arn}>"
 
+    @property
+    def outside_rcps(self) -> bool:
+        """Whether no resource control policy is over it, as over what is AWS's own in an account."""
+        return False
+
     def tags(self) -> Mapping[str, str]:
         """The resource's tags, for aws:ResourceTag."""
         return {}

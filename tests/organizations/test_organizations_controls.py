@@ -134,6 +134,45 @@ def test_an_rcp_is_over_a_members_resources_whoever_asks(world: World) -> None:
     insider.describe_key(KeyId=key)
 
 
+def test_rcps_are_not_over_awss_own_keys(world: World) -> None:
+    world.organize("first")
+    kms = world.of("first", "kms")
+    own = kms.create_key()["KeyMetadata"]["KeyId"]
+    world.of().enable_policy_type(RootId=world.root, PolicyType="RESOURCE_CONTROL_POLICY")
+    hidden = world.policy(deny("kms:DescribeKey", Principal="*"), kind="RESOURCE_CONTROL_POLICY")
+    world.of().attach_policy(PolicyId=hidden, TargetId=world.id("first"))
+    with refused("AccessDeniedException"):
+        kms.describe_key(KeyId=own)
+    kms.describe_key(KeyId="alias/aws/ssm")
+
+
+@pytest.mark.parametrize("kind", ["SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"])
+def test_grants_give_no_more_than_control_policies_let(world: World, kind: str) -> None:
+    world.organize("first", "second")
+    client, owner = world.of(), world.of("first", "kms")
+    key = owner.create_key()["KeyMetadata"]["Arn"]
+    grantee = f"arn:aws:iam::{world.id('second')}:user/admin"
+    owner.create_grant(KeyId=key, GranteePrincipal=grantee, Operations=["Encrypt", "DescribeKey"])
+    kms = world.of("second", "kms")
+    kms.encrypt(KeyId=key, Plaintext=b"x")
+    if kind == "SERVICE_CONTROL_POLICY":
+        policy, target = world.policy(deny("kms:Encrypt")), world.id("second")
+    else:
+        client.enable_policy_type(RootId=world.root, PolicyType=kind)
+        policy, target = world.policy(deny("kms:Encrypt", Principal="*"), kind=kind), world.id("first")
+    client.attach_policy(PolicyId=policy, TargetId=target)
+    text = kind.replace("_", " ").lower()
+    with refused(
+        "AccessDeniedException",
+        f"User: {grantee} is not authorized to perform: kms:Encrypt on resource: {key} with an explicit deny in a "
+        f"{text}",
+    ):
+        kms.encrypt(KeyId=key, Plaintext=b"x")
+    kms.describe_key(KeyId=key)
+    client.detach_policy(PolicyId=policy, TargetId=target)
+    kms.encrypt(KeyId=key, Plaintext=b"x")
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

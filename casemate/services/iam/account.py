@@ -16,6 +16,7 @@ from casemate.services.iam.entities import (
     MfaDevice,
     Principal,
     Role,
+    ServerCertificate,
     User,
 )
 from casemate.services.iam.pages import Page
@@ -75,6 +76,7 @@ _COUNTED: dict[type[Any], str] = {
     Role: "Roles",
     ManagedPolicy: "Policies",
     InstanceProfile: "InstanceProfiles",
+    ServerCertificate: "ServerCertificates",
 }
 _HOLDERS: dict[type[Principal], str] = {User: "User", Group: "Group", Role: "Role"}
 

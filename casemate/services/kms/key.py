@@ -92,6 +92,11 @@ class Key(Resource):
         self.algorithms = SPECS[row.key_spec].algorithms.get(row.key_usage, ())
         self.usable = row.key_usage if row.state == ENABLED else ""
 
+    @property
+    def outside_rcps(self) -> bool:
+        """AWS managed keys are."""
+        return self.row.manager == "AWS"
+
     def tags(self) -> Mapping[str, str]:
         return self.row.tags
 

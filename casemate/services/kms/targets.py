@@ -218,6 +218,10 @@ class Side(Resource):
         self._algorithm = algorithm
         self._same = same
 
+    @property
+    def outside_rcps(self) -> bool:
+        return self._key.outside_rcps
+
     def tags(self) -> Mapping[str, str]:
         return self._key.tags()
 
