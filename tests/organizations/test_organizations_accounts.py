@@ -129,6 +129,11 @@ def test_ten_accounts_at_most_with_the_invited_ones(world: World) -> None:
     client.create_account(Email=f"more-{world.number}@example.com", AccountName="x")
     with refused("ConstraintViolationException", reason="ACCOUNT_NUMBER_LIMIT_EXCEEDED"):
         client.create_account(Email=f"yet-more-{world.number}@example.com", AccountName="x")
+    quota = ("quota", "set", "organizations", "L-E619E033", "11", "--account", world.id("management"))
+    assert casemate(*quota, "--data", str(world.server.data)).returncode == 0
+    client.create_account(Email=f"yet-more-{world.number}@example.com", AccountName="x")
+    with refused("ConstraintViolationException", reason="ACCOUNT_NUMBER_LIMIT_EXCEEDED"):
+        client.create_account(Email=f"even-more-{world.number}@example.com", AccountName="x")
 
 
 def test_nobody_acts_in_a_closed_account(world: World) -> None:
