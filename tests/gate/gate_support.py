@@ -51,6 +51,9 @@ assert kms.__doc__, "importing the service attaches its handlers"
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION = "us-east-1"
 CLIENT_AGENT = "gate-test/1.0"
+SOURCE = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/toy"
+"""On whose behalf ssm asks KMS."""
+
 SEALED = "the-plaintext-that-nobody-may-see"
 """A secret that must be found nowhere but in the reply."""
 
@@ -421,7 +424,9 @@ class Toys:
 
         @get_parameters.reads(account_wide)
         def seal_by_kms(call: Call, req: Any, target: Resource) -> Any:
-            kms_api.Encrypt.ask(call, {"KeyId": req["Names"][0], "Plaintext": SEALED.encode()}, via="ssm")
+            kms_api.Encrypt.ask(
+                call, {"KeyId": req["Names"][0], "Plaintext": SEALED.encode()}, via="ssm", source_arn=SOURCE
+            )
             return {"InvalidParameters": ["sealed"]}
 
         @history.reads(account_wide)

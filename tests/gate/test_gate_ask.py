@@ -14,6 +14,7 @@ from gate_support import (
     ASKS_IN_VAIN,
     BOB,
     SEALED,
+    SOURCE,
     VIA_ONLY,
     Rig,
     rig_in,
@@ -162,6 +163,49 @@ def test_kms_sees_the_service_that_asks_for_a_caller(rig: Rig) -> None:
     assert asked["userIdentity"]["invokedBy"] == "ssm.amazonaws.com"
     assert SEALED not in json.dumps(rig.records())
     assert plaintext not in json.dumps(rig.records())
+
+
+def test_kms_sees_on_whose_behalf_a_service_asks(rig: Rig) -> None:
+    """In a grant's SourceArn constraint, and in a key's policy."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "NotAction": "kms:Encrypt",
+        "Resource": "*",
+    }
+    keys = []
+    for _ in range(2):
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        keys.append(rig.json("TrentService.CreateKey", {"Policy": document}).json["KeyMetadata"]["KeyId"])
+    for key, source in zip(keys, (SOURCE, SOURCE + "2"), strict=True):
+        granted = rig.json(
+            "TrentService.CreateGrant",
+            {
+                "KeyId": key,
+                "GranteePrincipal": ALICE.arn,
+                "Operations": ["Encrypt"],
+                "Constraints": {"SourceArn": source},
+            },
+        )
+        assert granted.status == 200, granted
+    plaintext = base64.b64encode(SEALED.encode()).decode()
+    for key in keys:
+        direct = rig.json("TrentService.Encrypt", {"KeyId": key, "Plaintext": plaintext})
+        assert direct.code == "AccessDeniedException", "a client acts on nobody's behalf"
+    assert rig.json("AmazonSSM.GetParameters", {"Names": [keys[0]]}).status == 200
+    assert rig.json("AmazonSSM.GetParameters", {"Names": [keys[1]]}).code == "AccessDeniedException"
+    bound = {
+        **statement,
+        "Action": "kms:Encrypt",
+        "Condition": {"StringEquals": {"aws:SourceArn": SOURCE, "aws:SourceAccount": ACCOUNT}},
+    }
+    del bound["NotAction"]
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement, bound]})
+    put = rig.json("TrentService.PutKeyPolicy", {"KeyId": keys[1], "Policy": document})
+    assert put.status == 200, put
+    assert rig.json("AmazonSSM.GetParameters", {"Names": [keys[1]]}).status == 200
+    direct = rig.json("TrentService.Encrypt", {"KeyId": keys[1], "Plaintext": plaintext})
+    assert direct.code == "AccessDeniedException"
 
 
 # --- reads that must wait, writes that run again

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from sqlite3 import connect
 from typing import Any
 
 import pytest
@@ -638,3 +640,84 @@ def test_a_dry_run_changes_nothing(kms: Kms) -> None:
     with refused(*done):
         encrypts(kms, key, DryRun=True)
     assert len(client.list_grants(KeyId=key["KeyId"])["Grants"]) == 1
+
+
+# --- policies on grants, and how many there may be
+
+
+@pytest.mark.parametrize(
+    ("condition", "met", "unmet"),
+    [
+        (
+            {"ForAllValues:StringEquals": {"kms:GrantOperations": ["Encrypt", "DescribeKey"]}},
+            {},
+            {"Operations": ["Encrypt", "Decrypt"]},
+        ),
+        (
+            {"StringEquals": {"kms:GranteePrincipal": NOBODY}},
+            {},
+            {"GranteePrincipal": user_arn("reader")},
+        ),
+        (
+            {"StringEquals": {"kms:RetiringPrincipal": NOBODY}},
+            {"RetiringPrincipal": NOBODY},
+            {},
+        ),
+        (
+            {"StringEquals": {"kms:GrantConstraintType": "EncryptionContextEquals"}},
+            {"Constraints": {"EncryptionContextEquals": {"a": "1"}}},
+            {"Constraints": {"EncryptionContextSubset": {"a": "1"}}},
+        ),
+        (
+            {"StringEquals": {"kms:EncryptionContext:a": "1"}},
+            {"Constraints": {"EncryptionContextSubset": {"A": "1", "b": "2"}}},
+            {"Constraints": {"EncryptionContextSubset": {"a": "2"}}},
+        ),
+        (
+            {"ArnLike": {"kms:GrantConstraintSourceArn": SOURCE}},
+            {"Constraints": {"SourceArn": SOURCE}},
+            {},
+        ),
+        ({"Bool": {"kms:GrantIsForAWSResource": "false"}}, {}, None),
+        ({"Bool": {"kms:GrantIsForAWSResource": "true"}}, None, {}),
+    ],
+)
+def test_a_policy_on_what_may_be_granted(
+    kms: Kms, condition: dict[str, Any], met: dict[str, Any] | None, unmet: dict[str, Any] | None
+) -> None:
+    key = kms.key(key_policy(DELEGATION, statement(HELPER, "kms:CreateGrant", Condition=condition)))
+    wanted = {"KeyId": key["KeyId"], "GranteePrincipal": NOBODY, "Operations": ["Encrypt"]}
+    if met is not None:
+        kms.of("helper").create_grant(**wanted | met)
+    if unmet is not None:
+        with denied("helper", "kms:CreateGrant", key):
+            kms.of("helper").create_grant(**wanted | unmet)
+
+
+def test_a_key_has_fifty_thousand_grants_at_most(kms: Kms) -> None:
+    key = kms.key()
+    first = grant(kms, key, Name="first")
+    # As if there were one less than that.
+    with closing(connect(kms.server.data / "casemate.db")) as database, database:
+        changed = database.execute(
+            "UPDATE kms_grant_counts SET grants = 49999 WHERE key_id = ?", (key["KeyId"],)
+        )
+        assert changed.rowcount == 1
+    last = grant(kms, key)
+    with refused("LimitExceededException", "The quota for grants on one key is 50000."):
+        grant(kms, key)
+    with refused("LimitExceededException"):
+        grant(kms, key, DryRun=True)
+    assert grant(kms, key, Name="first")["GrantId"] == first["GrantId"], "a retry makes no other"
+    kms.of().revoke_grant(KeyId=key["KeyId"], GrantId=last["GrantId"])
+    grant(kms, key)
+
+
+def test_grants_on_a_key_that_is_to_be_deleted_can_be_seen_and_ended(kms: Kms) -> None:
+    key, client = kms.key(), kms.of()
+    one, other = grant(kms, key), grant(kms, key)
+    client.schedule_key_deletion(KeyId=key["KeyId"], PendingWindowInDays=7)
+    assert len(client.list_grants(KeyId=key["KeyId"])["Grants"]) == 2
+    client.revoke_grant(KeyId=key["KeyId"], GrantId=one["GrantId"])
+    client.retire_grant(KeyId=key["KeyId"], GrantId=other["GrantId"])
+    assert client.list_grants(KeyId=key["KeyId"])["Grants"] == []

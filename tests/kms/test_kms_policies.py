@@ -102,6 +102,24 @@ def test_what_is_no_policy_is_refused(kms: Kms, document: str) -> None:
         kms.of().create_key(Policy=document, BypassPolicyLockoutSafetyCheck=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("kms:EncryptionContext:Department", "encryption context"), ("aws:RequestTag/team", "tag")],
+)
+def test_a_condition_that_lets_everything_through_is_refused(kms: Kms, name: str, what: str) -> None:
+    condition = {"ForAllValues:StringLike": {name: "x"}}
+    document = json.dumps(key_policy(DELEGATION, statement(ROOT, "kms:Encrypt", Condition=condition)))
+    text = (
+        "OverlyPermissiveCondition: Using the ForAllValues set operator with a single-valued condition key matches "
+        f"requests without the specified {what} or with an unspecified {what}. To fix, remove ForAllValues."
+    )
+    with refused("MalformedPolicyDocumentException", text):
+        kms.of().create_key(Policy=document)
+    with refused("MalformedPolicyDocumentException", text):
+        kms.of().put_key_policy(KeyId=kms.key()["KeyId"], Policy=document)
+    kms.of().create_key(Policy=document.replace("ForAllValues:", ""))
+
+
 def test_a_policy_has_32_kilobytes_at_most(kms: Kms) -> None:
     key_id = kms.key()["KeyId"]
     text = json.dumps(key_policy(DELEGATION))

@@ -30,6 +30,7 @@ def accepted(call: Call, request: Mapping[str, Any], resource: Resource, arn: st
         policy = parse(document, "key")
     except PolicyError as error:
         raise AwsError("MalformedPolicyDocumentException", error.message) from None
+    _must_not_be_overly_permissive(policy)
     if not request.get("BypassPolicyLockoutSafetyCheck") and not _may_change(
         call, request, resource, arn, policy
     ):
@@ -38,6 +39,21 @@ def accepted(call: Call, request: Mapping[str, Any], resource: Resource, arn: st
             "The new key policy will not allow you to update the key policy in the future.",
         )
     return document
+
+
+def _must_not_be_overly_permissive(policy: Policy) -> None:
+    """A set operator that lets everything through which does not have the key. Source: "AWS KMS condition keys"."""
+    for condition in (each for statement in policy.statements for each in statement.conditions):
+        if not condition.operator.startswith("ForAllValues:"):
+            continue
+        for prefix, what in (("kms:encryptioncontext:", "encryption context"), ("aws:requesttag/", "tag")):
+            if condition.key.startswith(prefix):
+                raise AwsError(
+                    "MalformedPolicyDocumentException",
+                    "OverlyPermissiveCondition: Using the ForAllValues set operator with a single-valued condition "
+                    f"key matches requests without the specified {what} or with an unspecified {what}. To fix, "
+                    "remove ForAllValues.",
+                )
 
 
 def _may_change(call: Call, request: Mapping[str, Any], resource: Resource, arn: str, policy: Policy) -> bool:
