@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import signal
 import sys
 import threading
@@ -12,33 +11,23 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from casemate.cli.journal import altered, opened_data, printable
 from casemate.cli.problems import CommandError
-from casemate.cli.settings import initialised
 
 if TYPE_CHECKING:
     from casemate.store.journal_format import Position
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
 
 def tail(options: argparse.Namespace) -> int:
     """Print the journal's last records, and with -f those that follow."""
-    from casemate.engine.envelope.errors import EnvelopeError
-    from casemate.server.composition import open_data
     from casemate.server.journal_cipher import JournalCipher
-    from casemate.store.errors import StoreError
     from casemate.store.journal_format import JournalTampered
     from casemate.store.journal_reader import follow, read_journal
 
     if options.n != "all" and not options.n.isdigit():
         raise CommandError("-n takes a number of records, or all", status=2)
-    config = initialised(options)
-    try:
-        opened = open_data(config)
-    except (EnvelopeError, StoreError) as error:
-        raise CommandError(f"the keys cannot be opened: {error}", "`casemate doctor` tells more.") from None
-    cipher = JournalCipher(opened.root)
-    opened.close()
+    with opened_data(options) as opened:
+        config, cipher = opened.config, JournalCipher(opened.root)
     line = _as_json if options.json else _as_text
     if not config.journal.is_dir():
         return 0
@@ -58,10 +47,7 @@ def tail(options: argparse.Namespace) -> int:
                 print(line(record), flush=True)
     except JournalTampered as error:
         sys.stdout.flush()
-        raise CommandError(
-            f"the audit journal is not as it was written: {error}",
-            "What comes after that place was not read.",
-        ) from None
+        raise altered(error) from None
     return 0
 
 
@@ -86,5 +72,4 @@ def _as_text(record: bytes) -> str:
     text = "  ".join(str(part) for part in parts)
     if event.get("errorMessage"):
         text += f"  ({event['errorMessage']})"
-    # A client's name may hold anything; a terminal obeys control characters.
-    return _CONTROL.sub("�", text)
+    return printable(text)

@@ -22,6 +22,11 @@ serving
   init             prepare a data directory without serving
   env              print a shell's exports for AWS tools
 
+who may what
+  whoami           who the shell's AWS credentials are
+  explain          why a call was allowed or refused: each statement, and what decided
+  policy generate  the least policy for what a user or role was seen to do
+
 operating
   doctor           check a data directory and say what to do about problems
   audit tail       read the audit journal
@@ -198,6 +203,43 @@ def _parser() -> argparse.ArgumentParser:
         "doctor:doctor",
         "check a data directory and its server, and say what to do about problems",
         "  casemate doctor --data /var/lib/casemate",
+    )
+
+    whoami = command(
+        "whoami",
+        "whoami:whoami",
+        "ask the server who the shell's AWS credentials are (without any: who the administrator is)",
+        "  casemate whoami\n  casemate whoami --profile deploy",
+    )
+    whoami.add_argument("--profile", metavar="NAME", help="a profile of the AWS CLI's configuration")
+    whoami.add_argument("--json", action="store_true", help="as one line of JSON")
+
+    explain = command(
+        "explain",
+        "explain:explain",
+        "tell why a call was allowed or refused: each statement that was considered, and what decided",
+        "  casemate explain 5f2c9a4e-0b1d-4c6e-9d57-3a8f00000001\n"
+        "The policies are those of now; where they decide otherwise than then, that is said.",
+    )
+    explain.add_argument(
+        "event", metavar="EVENT_ID", help="the eventID or requestID of a record of the journal"
+    )
+
+    policy = commands.add_parser("policy", help="policies", description="Policies.", formatter_class=_Help)
+    of_policy = policy.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    generate = command(
+        "generate",
+        "policy:generate",
+        "print the least policy for what a user or role was seen to do",
+        "  casemate policy generate --from-audit deploy > deploy.json\n"
+        "  casemate policy generate --from-audit arn:aws:iam::111122223333:role/deploy",
+        group=of_policy,
+    )
+    generate.add_argument(
+        "--from-audit",
+        metavar="PRINCIPAL",
+        required=True,
+        help="whose calls in the audit journal: a user or role, by ARN or name",
     )
 
     audit = commands.add_parser(

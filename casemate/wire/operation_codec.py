@@ -14,7 +14,7 @@ from casemate.errors import AwsError
 from casemate.wire import json_protocol
 from casemate.wire.constraints import violations
 from casemate.wire.models import Operation, Shape, protocols, service
-from casemate.wire.redaction import compile_redactor
+from casemate.wire.redaction import compile_redactor, restored
 from casemate.wire.refusals import Unreadable, invalid, unreadable
 from casemate.wire.replies import Parse, Reply, Write, checks
 
@@ -191,6 +191,12 @@ class OperationCodec:
     def redact(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The input as CloudTrail shows it: see ``casemate.wire.redaction``."""
         return self._redact(params)
+
+    def restore(self, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """Input members out of what ``redact`` showed of them; what it hid is not among them."""
+        shape = self._model.input
+        found: dict[str, Any] = {} if shape is None else restored(shape, shown)
+        return found
 
     def redact_result(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """The output as CloudTrail shows it of calls that change something (``responseElements``)."""

@@ -97,6 +97,25 @@ class _Redactors:
         }
 
 
+def restored(shape: Shape, shown: Any) -> Any:
+    """What a redactor showed, under the model's names again, as far as it was shown: without what was hidden, without
+    blobs, and without times, which are shown to the minute."""
+    if shape.kind == "structure" and isinstance(shown, dict):
+        members = {lower_first(name): (name, member) for name, member in shape.members.items()}
+        known = [(*members[name], value) for name, value in shown.items() if name in members]
+        found = {name: restored(member, value) for name, member, value in known}
+        return {name: value for name, value in found.items() if value is not _LEFT_OUT}
+    if shape.kind == "list" and isinstance(shown, list):
+        return [value for each in shown if (value := restored(shape.element, each)) is not _LEFT_OUT]
+    if shape.kind == "map" and isinstance(shown, dict):
+        return {
+            key: value
+            for key, each in shown.items()
+            if (value := restored(shape.element, each)) is not _LEFT_OUT
+        }
+    return _LEFT_OUT if shown == HIDDEN or shape.kind in ("blob", "timestamp") else shown
+
+
 def compile_redactor(shape: Shape | None) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """The redactor of an operation's input or output. What the model does not know is left out."""
     if shape is None:

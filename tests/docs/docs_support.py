@@ -83,7 +83,14 @@ def run(page: list[Example], folder: Path, env: Mapping[str, str]) -> subprocess
     """Run a page's examples in folder. env: what a client needs (AWS_ENDPOINT_URL, ...); of
     this process's own variables only PATH is passed on, so that nobody's real credentials can be used."""
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    own = {"PATH": tools, "HOME": str(folder), "AWS_PAGER": "", "AWS_EC2_METADATA_DISABLED": "true"}
+    own = {
+        "PATH": tools,
+        "HOME": str(folder),
+        "AWS_PAGER": "",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # The command is of the code that is tested, wherever it is installed from.
+        "PYTHONPATH": str(ROOT),
+    }
     return subprocess.run(
         ["bash", "-c", script(page, folder)],
         cwd=folder,

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 from docs_support import PAGES, ROOT, examples, run
+from server_support import Server
 
 WITH_EXAMPLES = [page for page in PAGES if examples(page.read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, server_env: dict[str, str]) -> None:
-    done = run(examples(page.read_text(encoding="utf-8")), tmp_path, server_env)
+def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, server: Server) -> None:
+    env = {**server.env, "CASEMATE_DATA": str(server.data)}
+    done = run(examples(page.read_text(encoding="utf-8")), tmp_path, env)
     assert done.returncode == 0, f"{page.name} fails after its last mark:\n{done.stdout}\n{done.stderr}"
 
 
