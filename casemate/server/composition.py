@@ -43,6 +43,7 @@ from casemate.services.ce.usage import Bill, Bills
 from casemate.services.iam import store as iam_store
 from casemate.services.iam.accounts import IamAccounts
 from casemate.services.iam.directory import IamDirectory
+from casemate.services.iam.quotas import QUOTAS as IAM_QUOTAS
 from casemate.services.iam.store import Entities
 from casemate.services.iam.upgrade import move_users
 from casemate.services.iam.uses import EVERY, Uses
@@ -86,7 +87,7 @@ MIGRATIONS = (
 
 APIS = (ce_api.API, iam_api.API, kms_api.API, organizations_api.API, service_quotas_api.API, sts_api.API)
 
-QUOTAS = (KMS_QUOTAS, ORGANIZATIONS_QUOTAS)
+QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS)
 """The quotas of all services."""
 
 BILLED = (CE_BILLED, KMS_BILLED)

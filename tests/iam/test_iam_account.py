@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from iam_support import (
+    ACCOUNT,
+    ADMIN,
     ADMINISTRATOR_ACCESS,
     STRANGER,
     TRUST,
@@ -183,3 +185,48 @@ def test_the_last_use_of_a_key_outlives_a_restart(tmp_path: Path) -> None:
         used = after.admin.get_access_key_last_used(AccessKeyId=key.id)
         assert used["UserName"] == user
         assert used["AccessKeyLastUsed"]["Region"] == "eu-north-1"
+
+
+def test_service_quotas_raises_what_an_account_may_have(alone: Iam) -> None:
+    quotas = alone.client("service-quotas", ADMIN)
+
+    def raised(code: str, value: float) -> None:
+        asked = quotas.request_service_quota_increase(ServiceCode="iam", QuotaCode=code, DesiredValue=value)
+        assert asked["RequestedQuota"]["Status"] == "APPROVED"
+
+    role = alone.role()
+    for _ in range(10):
+        alone.admin.attach_role_policy(RoleName=role, PolicyArn=alone.managed())
+    eleventh = alone.managed()
+    with refused("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10", 409):
+        alone.admin.attach_role_policy(RoleName=role, PolicyArn=eleventh)
+    raised("L-0DA4ABF3", 11)
+    alone.admin.attach_role_policy(RoleName=role, PolicyArn=eleventh)
+    with refused("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 11", 409):
+        alone.admin.attach_role_policy(RoleName=role, PolicyArn=alone.managed())
+    raised("L-FE177D64", 1001)
+    summary = alone.admin.get_account_summary()["SummaryMap"]
+    assert (summary["RolesQuota"], summary["AttachedPoliciesPerRoleQuota"]) == (1001, 11)
+
+
+def test_an_account_has_as_many_as_its_quota_lets_it(alone: Iam) -> None:
+    from server_support import casemate
+
+    for code in ("L-FE177D64", "L-F4A5425F", "L-E95E4862", "L-6E65F664", "L-F55AF5E4"):
+        done = casemate(
+            *("quota", "set", "--data", str(alone.server.data), "--account", ACCOUNT, "iam", code, "1")
+        )
+        assert done.returncode == 0, done.stderr
+    admin = alone.admin
+    makes: dict[str, Callable[[], Any]] = {
+        "Roles": alone.role,
+        "Groups": alone.group,
+        "Policies": alone.managed,
+        "InstanceProfiles": lambda: admin.create_instance_profile(InstanceProfileName=name()),
+        "Users": alone.user,
+    }
+    for what, make in makes.items():
+        if what != "Users":
+            make()
+        with refused("LimitExceeded", f"Cannot exceed quota for {what}PerAccount: 1", 409):
+            make()

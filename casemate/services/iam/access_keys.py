@@ -13,8 +13,8 @@ from casemate.services.iam.access_key_rows import KeyRow
 from casemate.services.iam.entities import User
 from casemate.services.iam.identities import ACTIVE, INACTIVE, create_access_key, new_access_key
 from casemate.services.iam.pages import Page
-from casemate.services.iam.quotas import KEYS_OF_USER
-from casemate.services.iam.refusals import invalid_input, limit_exceeded, no_such_entity
+from casemate.services.iam.quotas import KEYS_OF_USER, check
+from casemate.services.iam.refusals import invalid_input, no_such_entity
 from casemate.services.iam.shapes import when
 from casemate.services.iam.store import Entities
 from casemate.services.iam.targets import Target, by_name, future, own_user
@@ -38,8 +38,7 @@ def create_key(
 ) -> iam.CreateAccessKeyResponse:
     """A new access key; its secret is shown this once."""
     user = target.entity.name
-    if len(access_key_rows.of_user(call.tx, call.account, user)) >= KEYS_OF_USER:
-        raise limit_exceeded("AccessKeysPerUser", KEYS_OF_USER)
+    check(call, KEYS_OF_USER, len(access_key_rows.of_user(call.tx, call.account, user)))
     key = new_access_key()
     if not create_access_key(call.tx, call.part(Entities).keyring, call.account, user, call.now, key):
         # 80 random bits have come twice: rather no key than somebody else's.

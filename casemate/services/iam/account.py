@@ -27,12 +27,12 @@ from casemate.services.iam.quotas import (
     KEYS_OF_USER,
     OF_ACCOUNT,
     POLICY_SIZE,
+    TRUST_SIZE,
     VERSIONS,
 )
 from casemate.services.iam.refusals import no_such_entity
 from casemate.services.iam.store import Entities
 from casemate.services.iam.targets import account_wide
-from casemate.services.iam.trust import LARGEST
 
 
 @iam.CreateAccountAlias.writes(account_wide)
@@ -88,10 +88,10 @@ def get_account_summary(
     """How much of everything there is, and how much there may be."""
     entities = call.part(Entities)
     summary = {
-        "AccessKeysPerUserQuota": KEYS_OF_USER,
+        "AccessKeysPerUserQuota": KEYS_OF_USER.most(call),
         "AccountAccessKeysPresent": int(bool(access_key_rows.of_user(call.tx, call.account, ""))),
-        "AssumeRolePolicySizeQuota": LARGEST,
-        "GroupsPerUserQuota": GROUPS_OF_USER,
+        "AssumeRolePolicySizeQuota": TRUST_SIZE.most(call),
+        "GroupsPerUserQuota": GROUPS_OF_USER.most(call),
         "PolicySizeQuota": POLICY_SIZE,
         "PolicyVersionsInUse": sum(
             len(policy.versions) for policy in entities.page(call.tx, ManagedPolicy, call.account)
@@ -104,8 +104,8 @@ def get_account_summary(
     summary["AccountMFAEnabled"] = int(any(each.owner == call.account for each in devices))
     for kind, name in _COUNTED.items():
         summary[name] = entities.count(call.tx, kind, call.account)
-        summary[f"{name}Quota"] = OF_ACCOUNT[kind][1]
+        summary[f"{name}Quota"] = OF_ACCOUNT[kind].most(call)
     for holder, name in _HOLDERS.items():
         summary[f"{name}PolicySizeQuota"] = INLINE_SIZE[holder]
-        summary[f"AttachedPoliciesPer{name}Quota"] = ATTACHED[holder][1]
+        summary[f"AttachedPoliciesPer{name}Quota"] = ATTACHED[holder].most(call)
     return {"SummaryMap": summary}  # type: ignore[typeddict-item]

@@ -11,8 +11,8 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.services.iam.entities import Group, ManagedPolicy, Principal, Role, User
 from casemate.services.iam.pages import Page
-from casemate.services.iam.quotas import ATTACHED
-from casemate.services.iam.refusals import absent, conflict, limit_exceeded, not_attachable, unmodifiable
+from casemate.services.iam.quotas import ATTACHED, check
+from casemate.services.iam.refusals import absent, conflict, not_attachable, unmodifiable
 from casemate.services.iam.shapes import attached_shapes
 from casemate.services.iam.store import Entities
 from casemate.services.iam.targets import Target, named_group, named_role, named_user, policy_exists
@@ -40,9 +40,7 @@ def _attach(call: Call, holder: Principal, arn: str) -> None:
         raise AwsError("PolicyNotAttachable", "Cannot attach a Service Role Policy to a Customer Role.")
     if arn in holder.attached:
         return
-    quota, most = ATTACHED[type(holder)]
-    if len(holder.attached) >= most:
-        raise limit_exceeded(quota, most)
+    check(call, ATTACHED[type(holder)], len(holder.attached))
     call.part(Entities).save(call.tx, replace(holder, attached=[*holder.attached, arn]))
 
 

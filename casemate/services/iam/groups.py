@@ -13,8 +13,8 @@ from casemate.services.iam.attachments import check_bare
 from casemate.services.iam.entities import Group, Link, User, unique_id
 from casemate.services.iam.making import make
 from casemate.services.iam.pages import Page
-from casemate.services.iam.quotas import GROUPS_OF_USER
-from casemate.services.iam.refusals import absent, conflict, exists, limit_exceeded
+from casemate.services.iam.quotas import GROUPS_OF_USER, check
+from casemate.services.iam.refusals import absent, conflict, exists
 from casemate.services.iam.shapes import group_shape, user_shape
 from casemate.services.iam.store import Entities
 from casemate.services.iam.targets import (
@@ -113,8 +113,7 @@ def add_user_to_group(
     user = _member(call, req["UserName"])
     if target.entity.id in user.groups:
         return {}
-    if len(user.groups) >= GROUPS_OF_USER:
-        raise limit_exceeded("GroupsPerUser", GROUPS_OF_USER)
+    check(call, GROUPS_OF_USER, len(user.groups))
     call.part(Entities).save(call.tx, replace(user, groups=[*user.groups, target.entity.id]))
     return {}
 

@@ -15,7 +15,7 @@ def make(call: Call, entity: Entity) -> None:
     entities = call.part(Entities)
     if entities.find(call.tx, kind, entity.account, entity.name) is not None:
         raise exists(kind, entity.name)
-    check_room(call.tx, entities, kind, entity.account)
+    check_room(call, kind)
     if not entities.add(call.tx, entity):
         # 85 random bits have come twice: rather nothing than somebody else's id.
         raise RuntimeError(f"an id of a {entity.KIND} was drawn twice")

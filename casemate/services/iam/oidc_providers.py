@@ -90,7 +90,7 @@ def create_oidc_provider(
         thumbprints=_thumbprints(req.get("ThumbprintList", ())),
         tags=merged({}, req.get("Tags", [])),
     )
-    check_room(call.tx, entities, OidcProvider, call.account)
+    check_room(call, OidcProvider)
     if not entities.add(call.tx, provider):
         raise AwsError("EntityAlreadyExists", f"Provider with url {req['Url']} already exists.")
     return {"OpenIDConnectProviderArn": provider.arn, "Tags": tag_list(provider.tags)}

@@ -41,7 +41,7 @@ def create_role(call: Call, req: iam.CreateRoleRequest, target: NewTarget[Role])
         tags=merged({}, req.get("Tags", [])),
         boundary=checked_boundary(call, req.get("PermissionsBoundary", "")),
         trust=trust,
-        trusted=accepted_trust(call.tx, entities, trust),
+        trusted=accepted_trust(call, trust),
         description=req.get("Description", ""),
         longest=req.get("MaxSessionDuration", 3600),
     )
@@ -99,7 +99,7 @@ def update_assume_role_policy(
     check_changeable(target.entity)
     entities = call.part(Entities)
     trust = req["PolicyDocument"]
-    trusted = accepted_trust(call.tx, entities, trust)
+    trusted = accepted_trust(call, trust)
     entities.save(call.tx, replace(target.entity, trust=trust, trusted=trusted))
     return {}
 

@@ -110,7 +110,7 @@ def upload_server_certificate(
     checked = call.before("certificate", lambda: _check(body, req["PrivateKey"], chain))
     if entities.find(call.tx, ServerCertificate, call.account, name) is not None:
         raise exists(ServerCertificate, name)
-    check_room(call.tx, entities, ServerCertificate, call.account)
+    check_room(call, ServerCertificate)
     unique = unique_id(ServerCertificate.PREFIX)
     wrapped = entities.keyring.account_key(call.account, call.tx).wrap(
         req["PrivateKey"].encode(), _PURPOSE, unique

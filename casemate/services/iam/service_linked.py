@@ -101,7 +101,7 @@ def create_service_linked_role(
         raise invalid_input(
             f"Service role name {name} has been taken in this account, please try a different suffix."
         )
-    check_room(call.tx, entities, Role, call.account)
+    check_room(call, Role)
     role = linked_role(call.account, service, call.now, suffix, req.get("Description", ""))
     entities.add(call.tx, role)
     return {"Role": role_shape(call.tx, entities, role)}

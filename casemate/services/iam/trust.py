@@ -13,28 +13,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from casemate.engine.policy import Policy
+from casemate.gate.call import Call
 from casemate.services.iam.documents import accepted, size
 from casemate.services.iam.entities import Entity, Role, User
-from casemate.services.iam.refusals import limit_exceeded, malformed
+from casemate.services.iam.quotas import TRUST_SIZE, check
+from casemate.services.iam.refusals import malformed
 from casemate.services.iam.store import Entities
 from casemate.store.database import Tx
-
-LARGEST = 2048
-"""Characters of a trust policy."""
 
 _ENTITY = re.compile(r"arn:aws:iam::([0-9]{12}):(user|role)/(.+)", re.ASCII)
 
 
-def accepted_trust(tx: Tx, entities: Entities, document: str) -> Mapping[str, str]:
+def accepted_trust(call: Call, document: str) -> Mapping[str, str]:
     """The unique ids of the users and roles that a trust policy names, by ARN.
 
     Raises MalformedPolicyDocument, also for one that names somebody who does not exist in an account that does, and
     LimitExceeded. An account that is not on this server may be anywhere; nobody here is of it.
     """
     policy = accepted(document, "trust")
-    if size([document]) > LARGEST:
-        raise limit_exceeded("ACLSizePerRole", LARGEST)
-    ids = ids_named(tx, entities, policy)
+    # As many as there may be are not too many: of characters, one more would be.
+    check(call, TRUST_SIZE, size([document]) - 1)
+    tx = call.tx
+    ids = ids_named(tx, call.part(Entities), policy)
     for arn in ids:
         account = _read(arn)[0]
         if ids[arn] is None and tx.one("SELECT 1 FROM accounts WHERE id = ?", (account,)) is not None:
