@@ -51,9 +51,12 @@ def softhsm(folder: Path, *tokens: str) -> Iterator[SoftHsm]:
     conf = folder / "softhsm2.conf"
     conf.write_text(f"directories.tokendir = {folder}/tokens\nlog.level = ERROR\n")
     with pytest.MonkeyPatch.context() as patch:
+        # One that this process has loaded already has other tokens.
+        unload = importlib.import_module("pkcs11").unload
+        unload(str(found))
         patch.setenv("SOFTHSM2_CONF", str(conf))
         hsm = SoftHsm(str(found), conf)
         for token in tokens:
             hsm.make_token(token)
         yield hsm
-        importlib.import_module("pkcs11").unload(str(found))
+        unload(str(found))

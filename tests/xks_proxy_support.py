@@ -241,6 +241,7 @@ def xks_proxy(folder: Path) -> Iterator[XksProxy]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def setup(self) -> None:
             proxy.connections += 1

@@ -1,15 +1,18 @@
 """What all that use a PKCS#11 token share: the binding, a module's life in this process, and AES keys by their label.
 
 A token's login state belongs to the whole process. A child that was forked after its parent used a module initialises
-it anew, as PKCS#11 asks for. The binding initialises modules for one thread: whoever calls one holds its lock.
+it anew, as PKCS#11 asks for. The binding initialises modules for one thread: whoever calls one does so ``using`` it.
 """
 
 from __future__ import annotations
 
+import _ssl
+import ctypes
 import os
 import threading
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +42,30 @@ def binding() -> ModuleType:
     return pkcs11
 
 
-def lock_of(module: str) -> threading.Lock:
-    """To be held in every call of the module at this path."""
-    return _locks[module]
+@contextmanager
+def using(module: str) -> Iterator[None]:
+    """In this, and for one thread at a time, the module at this path may be called.
+
+    A module that is built on the OpenSSL of this process (SoftHSM2 is) leaves errors of its own in the thread's
+    queue, which Python's ssl would take for those of the thread's next TLS connection."""
+    with _locks[module]:
+        try:
+            yield
+        finally:
+            _clear_openssl_errors()
+
+
+def _clearer() -> Callable[[], object]:
+    try:
+        clear = ctypes.CDLL(getattr(_ssl, "__file__", None)).ERR_clear_error
+    except (OSError, AttributeError):
+        # Python has an OpenSSL of its own, with which no module shares anything.
+        return lambda: None
+    clear.restype = None
+    return clear
+
+
+_clear_openssl_errors = _clearer()
 
 
 def library(module: str) -> Any:

@@ -82,6 +82,10 @@ class Call:
     """The request itself proves that the caller has a second factor, beyond what the credentials tell."""
     outcome: str = ""
     """The error's code; '' when there is none."""
+    asked: int = 0
+    """How many calls of other services this one has asked so far, in this run."""
+    scope: str = ""
+    """What tells this call's ``before`` from that of other calls that the same request asks."""
 
     def __init__(self, gate: Gate, exchange: Exchange, request_id: str, started: float, now: float) -> None:
         self.gate = gate
@@ -135,6 +139,7 @@ class Call:
         step and comes here again. name: what tells it from the request's other ones.
 
         What it has done stays done, whatever becomes of the request."""
+        name = self.scope + name
         if name not in self.done_before:
             raise Before(name, do, self.done_before)
         result: T = self.done_before[name]
@@ -169,5 +174,7 @@ class Call:
         child.route = route
         child.request = request
         child.via = (*self.via, via) if via else self.via
+        self.asked += 1
+        child.scope = f"{self.scope}{self.asked}/"
         child.source_arn = source_arn
         return child

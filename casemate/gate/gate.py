@@ -371,6 +371,7 @@ class Gate:
         call.transaction = tx
         call.mutable = True
         call.resources = call.records = ()
+        call.asked = 0
         call.counted_before += call.counted
         call.counted.clear()
         result = self._act(call, served)

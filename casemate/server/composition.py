@@ -48,9 +48,12 @@ from casemate.services.iam.store import Entities
 from casemate.services.iam.upgrade import move_users
 from casemate.services.iam.uses import EVERY, Uses
 from casemate.services.kms import grant_store as kms_grants
+from casemate.services.kms import key_stores as kms_key_stores
 from casemate.services.kms import keys as kms_keys
+from casemate.services.kms.backends import Backends
 from casemate.services.kms.billing import BILLED as KMS_BILLED
 from casemate.services.kms.grant_store import Grants
+from casemate.services.kms.key_stores import KeyStores
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
@@ -98,6 +101,7 @@ DOMAINS = (
     jobs.DOMAIN,
     organizations_state.DOMAIN,
     kms_keys.ALIASES,
+    kms_key_stores.DOMAIN,
     quota_values.DOMAIN,
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
     *(kms_grants.domain(shard) for shard in range(kms_grants.SHARDS)),
@@ -216,10 +220,13 @@ def _build(
     directory = IamDirectory(opened.store, opened.keyring, uses, tokens, organizations_of)
     values = Values(opened.store, QUOTAS, opened.config.quota_approval)
     meter = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED)
+    settings = opened.config
     parts: dict[type, Any] = {
         Entities: Entities(opened.keyring),
         Grants: opened.keys.grants,
+        Backends: Backends(settings.cloudhsm_clusters, settings.xks_proxies, settings.xks_timeout),
         Keys: opened.keys,
+        KeyStores: KeyStores(opened.store, opened.keyring),
         Organizations: organizations_of,
         TrustedRoots: TrustedRoots(frozenset(opened.config.attestation_roots)),
         IssuerKeys: _issuer_keys(opened.config),

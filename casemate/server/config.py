@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from casemate.engine.keystore.https import Endpoint
+    from casemate.engine.keystore.token import Cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +26,8 @@ class Config:
     approved at once (0: none is, None: each is); cors_origins: what a browser's page may call from;
     attestation_roots: the certificates (DER) that enclaves' attestation documents may chain to; oidc_keys: JWK sets
     of identity providers by issuer, which are then not asked for them; oidc_hosts: hosts that identity providers'
-    keys may be fetched from, "*" for all that have public addresses.
+    keys may be fetched from, "*" for all that have public addresses; cloudhsm_clusters, xks_proxies: what custom
+    key stores may use, by cluster id and by https://NAME; xks_timeout: seconds that a proxy has to answer.
     """
 
     data: Path
@@ -48,6 +53,9 @@ class Config:
     attestation_roots: tuple[bytes, ...] = ()
     oidc_keys: Mapping[str, bytes] = field(default_factory=dict)
     oidc_hosts: tuple[str, ...] = ("*",)
+    cloudhsm_clusters: Mapping[str, Cluster] = field(default_factory=dict)
+    xks_proxies: Mapping[str, Endpoint] = field(default_factory=dict)
+    xks_timeout: float = 0.25
     max_connections: int = 4096
     drain_seconds: float = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"

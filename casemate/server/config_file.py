@@ -6,15 +6,20 @@ is allowed stands here, and docs/configuration.md says both to operators.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from casemate.server.config import Config
+
+if TYPE_CHECKING:
+    from casemate.engine.keystore.https import Endpoint
+    from casemate.engine.keystore.token import Cluster
 
 FILE_NAME = "casemate.toml"
 """The settings in the data directory."""
@@ -105,6 +110,13 @@ def _number(value: Any, origin: Origin) -> float:
     return float(value)
 
 
+def _duration(value: Any, origin: Origin) -> float:
+    seconds = _number(value, origin)
+    if not 0 < seconds <= 60:
+        raise ValueError
+    return seconds
+
+
 def _switch(value: Any, origin: Origin) -> bool:
     if isinstance(value, bool):
         return value
@@ -176,6 +188,27 @@ def _host_names(value: Any, origin: Origin) -> tuple[str, ...]:
     if not all(name == "*" or re.fullmatch(r"[A-Za-z0-9.-]+", name) for name in names):
         raise ValueError
     return names
+
+
+def _table(value: Any, origin: Origin) -> Mapping[str, Any]:
+    if origin.is_text and isinstance(value, str):
+        value = json.loads(value)
+    if not isinstance(value, dict):
+        raise ValueError
+    return value
+
+
+def _clusters(value: Any, origin: Origin) -> Mapping[str, Cluster]:
+    # Here, because few servers have custom key stores.
+    from casemate.server import config_key_stores
+
+    return config_key_stores.clusters(_table(value, origin), origin.base)
+
+
+def _proxies(value: Any, origin: Origin) -> Mapping[str, Endpoint]:
+    from casemate.server import config_key_stores
+
+    return config_key_stores.proxies(_table(value, origin), origin.base)
 
 
 def _quotas(value: Any, origin: Origin) -> dict[str, float] | str:
@@ -281,6 +314,17 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "oidc_keys": Setting(_oidc_keys, "files with JWK sets by issuer, as https://example.com"),
     "oidc_hosts": Setting(_host_names, 'a list of host names, or "*"'),
+    "cloudhsm_clusters": Setting(
+        _clusters,
+        'a table by cluster id ("cluster-" and 11 to 16 of 2-7, a-z, A-Z) of module, token, certificate (a PEM file '
+        "that can be read) and, if you like, account",
+    ),
+    "xks_proxies": Setting(
+        _proxies,
+        'a table by "https://NAME" (in lower case) of, if you like, address (HOST:PORT), authorities (a PEM file '
+        "that can be read) and vpc_endpoint_service",
+    ),
+    "xks_timeout": Setting(_duration, "seconds, above 0, at most 60"),
     "quotas": Setting(
         _quotas,
         '"off", "aws", or requests a second, above 0, by "service:Operation", or "*" for each other operation',

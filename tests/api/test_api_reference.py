@@ -37,6 +37,10 @@ _BY_DATA = re.compile(
 )
 
 
+# Actions of services that are not served, which the reference calls dependent actions of those that are.
+DEPENDENT = {"cloudhsm:DescribeClusters", "ec2:DescribeVpcEndpointServices"}
+
+
 def needed() -> Iterator[tuple[Operation[Any, Any], str]]:
     for operation in SERVED:
         assert operation.served is not None
@@ -58,6 +62,9 @@ def test_there_is_no_file_of_another_service() -> None:
 @pytest.mark.parametrize(("operation", "wanted"), list(needed()), ids=str)
 def test_aws_has_the_action(operation: Operation[Any, Any], wanted: str) -> None:
     found = action(wanted)
+    if found is None and wanted in DEPENDENT:
+        assert not actions(wanted.partition(":")[0]), "its service is served by now: take it out of DEPENDENT"
+        return
     assert found is not None, f"{operation} needs {wanted}, which AWS does not have"
     assert operation.served is not None
     if wanted == operation.action and found.level in ("Write", "Permissions management", "Tagging"):

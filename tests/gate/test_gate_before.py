@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from gate_support import ASKS_IN_VAIN, Rig, rig_in
+
+from casemate.gate.call import Before, Call
 
 RESTORE, POLICY = "secretsmanager.RestoreSecret", "secretsmanager.GetResourcePolicy"
 
@@ -76,3 +79,26 @@ def test_a_service_that_reads_has_its_managed_key_made(rig: Rig) -> None:
     assert rig.store.read(lambda tx: len(tx.all("SELECT 1 FROM kms_keys"))) == 1
     other = rig.json("AmazonSSM.GetParameters", {"Names": ["alias/aws/s3"]})
     assert other.code == "AccessDeniedException", "another service's key is not for this one"
+
+
+def test_calls_that_one_request_asks_do_not_take_each_others_results() -> None:
+    """A write that makes two data keys has two made, and each run of it finds each of them again."""
+    drawn = iter(range(10))
+
+    def run(done: dict[str, Any]) -> list[int]:
+        while True:
+            parent = Call(Any, Any, "request", 0.0, 0.0)  # type: ignore[arg-type]  # neither is looked at
+            parent.done_before = done
+            try:
+                found = []
+                for _ in range(2):
+                    child = parent.passed_on({}, "ssm", Any)  # type: ignore[arg-type]
+                    found.append(child.before("data key", lambda: next(drawn)))
+                    found.append(child.passed_on({}, "kms", Any).before("data key", lambda: next(drawn)))  # type: ignore[arg-type]
+                return found
+            except Before as wanted:
+                wanted.fulfil()
+
+    done: dict[str, Any] = {}
+    assert run(done) == [0, 1, 2, 3]
+    assert run(done) == [0, 1, 2, 3]

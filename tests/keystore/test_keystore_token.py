@@ -95,6 +95,19 @@ def test_a_key_is_made_once_and_is_gone_once_destroyed(token: Token) -> None:
         token.open("k3", bytes(12), sealed, b"")
 
 
+def test_a_module_leaves_no_errors_behind_for_tls(hsm: SoftHsm) -> None:
+    """SoftHSM2 would, when it is initialised: Python's ssl raised them in the thread's next connection."""
+    program = (
+        "import _ssl, ctypes, sys\n"
+        "from casemate.engine.keystore.token import Cluster, Token\n"
+        "openssl = ctypes.CDLL(_ssl.__file__)\n"
+        "openssl.ERR_peek_error.restype = ctypes.c_ulong\n"
+        "Token(Cluster(sys.argv[1], 'cluster', b''), sys.argv[2]).check()\n"
+        "assert openssl.ERR_peek_error() == 0, 'an error is left'\n"
+    )
+    subprocess.run([sys.executable, "-c", program, hsm.module, PIN], check=True, timeout=60)
+
+
 def test_randomness_is_the_tokens(token: Token) -> None:
     assert len(token.random(1024)) == 1024
     assert token.random(32) != token.random(32)

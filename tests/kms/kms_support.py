@@ -64,6 +64,7 @@ _USERS: dict[str, tuple[str, tuple[str, ...], str]] = {
         _inline("kms:Encrypt", condition={"StringLike": {"kms:RequestAlias": "alias/app-*"}}),
     ),
     "namer": (ACCOUNT, (), _inline("kms:CreateAlias", resource=f"arn:aws:kms:*:{ACCOUNT}:alias/*")),
+    "builder": (ACCOUNT, (), _inline("kms:CreateCustomKeyStore")),
     "maker": (ACCOUNT, (), _inline("kms:CreateKey")),
     "stranger": (OTHER_ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
     "powerless": (OTHER_ACCOUNT, (), ""),

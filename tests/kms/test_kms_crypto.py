@@ -207,7 +207,7 @@ def test_generate_random(kms: Kms) -> None:
     assert [len(each) for each in drawn] == [1, 32, 1024]
     with refused("ValidationException", "NumberOfBytes is required."):
         kms.of().generate_random()
-    with refused("NotImplemented", status=501):
+    with refused("CustomKeyStoreNotFoundException"):
         kms.of().generate_random(NumberOfBytes=8, CustomKeyStoreId="cks-1234567890abcdef0")
 
 

@@ -7,7 +7,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from kms_support import ABSENT_ID, ACCOUNT, OTHER_ACCOUNT, REGION, Kms, refused
 
 
@@ -45,18 +44,6 @@ def test_the_explicit_defaults_are_taken(kms: Kms) -> None:
     )
     assert made["KeyState"] == "Enabled"
     assert made["Description"] == ""
-
-
-@pytest.mark.parametrize(
-    ("parameters", "named"),
-    [
-        ({"CustomKeyStoreId": "cks-1234567890abcdef0"}, "CustomKeyStoreId"),
-        ({"XksKeyId": "x"}, "XksKeyId"),
-    ],
-)
-def test_kinds_of_keys_that_are_not_served(kms: Kms, parameters: dict[str, Any], named: str) -> None:
-    with refused("NotImplemented", f"{named} is not served by Casemate.", 501):
-        kms.key(**parameters)
 
 
 def test_parameters_that_contradict_each_other(kms: Kms) -> None:

@@ -28,8 +28,8 @@ from casemate.engine.pkcs11_module import (
     gcm_seal,
     generate_key,
     library,
-    lock_of,
     refusals,
+    using,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Pkcs11Seal(KeyHolder):
     def _session(self, rw: bool = False) -> Iterator[Session]:
         """A session of a user that has logged in; what goes wrong with the token becomes a SealError."""
         pkcs11 = binding()
-        with lock_of(self._module):
+        with using(self._module):
             try:
                 token = library(self._module).get_token(token_label=self._token)
                 with token.open(rw=rw, user_pin=self._pin) as session:

@@ -33,6 +33,8 @@ class Failure(Enum):
     LOCKED_OUT = auto()
     LOGGED_IN = auto()
     """The user is logged in already, by somebody else in this process."""
+    NO_CLUSTER = auto()
+    """No token is configured by that name."""
     NO_TOKEN = auto()
     NO_USER = auto()
     TOKEN = auto()

@@ -22,8 +22,8 @@ from casemate.engine.pkcs11_module import (
     gcm_seal,
     generate_key,
     library,
-    lock_of,
     refusals,
+    using,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class Token(KeyHolder):
 
     def __repr__(self) -> str:
         return f"<Token {self._cluster.token}>"
+
+    def look_for(self) -> None:
+        """The token is there, whether or not it takes the password."""
+        with self._named_failures(), using(self._cluster.module):
+            self._opened()
 
     def check(self) -> None:
         """The token is there and takes the password."""
@@ -101,7 +106,7 @@ class Token(KeyHolder):
 
     def close(self) -> None:
         """Log out. The next use logs in again."""
-        with lock_of(self._cluster.module):
+        with using(self._cluster.module):
             self._log_out()
 
     def _key(self, session: Session, label: str) -> Any:
@@ -116,7 +121,7 @@ class Token(KeyHolder):
     @contextmanager
     def _session(self) -> Iterator[Session]:
         """The session, logged in, and nobody else's meanwhile. It is given up where anything goes wrong with it."""
-        with self._named_failures(), lock_of(self._cluster.module):
+        with self._named_failures(), using(self._cluster.module):
             if self._process != os.getpid():
                 self._process = os.getpid()
                 self._login = None

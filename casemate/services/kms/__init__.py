@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from casemate.services.kms import (
     aliases,
+    connecting,
+    created_elsewhere,
     crypto,
+    custom_key_stores,
     deletion,
     grants,
     imported,
@@ -24,6 +27,8 @@ from casemate.services.kms import (
     signing,
     tags,
 )
+from casemate.services.kms.backends import Backends
+from casemate.services.kms.key_stores import KeyStores
 from casemate.services.kms.keys import Keys
 
 if TYPE_CHECKING:
@@ -35,7 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "aliases",
+    "connecting",
     "crypto",
+    "custom_key_stores",
     "grants",
     "imports",
     "jobs",
@@ -55,6 +62,7 @@ __all__ = [
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
     """The handlers of KMS's background jobs, by kind."""
     store, keys, clock = gate.store, gate.parts[Keys], gate.clock
+    key_stores, backends = gate.parts[KeyStores], gate.parts[Backends]
 
     def record(name: str, key: Key, details: Mapping[str, Any] | None = None) -> None:
         gate.record_event("kms.amazonaws.com", name, key.account, key.row.region, key, details)
@@ -63,7 +71,15 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
         return gate.audits
 
     return {
-        deletion.KIND: deletion.deleter(store, keys, clock, lambda key: record("DeleteKey", key), audits),
+        connecting.CONNECT: connecting.connector(store, key_stores, backends),
+        deletion.KIND: deletion.deleter(
+            store,
+            keys,
+            clock,
+            lambda key: record("DeleteKey", key),
+            audits,
+            created_elsewhere.destroyer(store, key_stores, backends),
+        ),
         imported.EXPIRE: imported.expirer(
             store, keys, clock, lambda key: record("DeleteExpiredKeyMaterial", key), audits
         ),

@@ -13,13 +13,15 @@ from casemate.engine.keys import BadEncryption, Material, WrongLength, operation
 from casemate.engine.keys.specs import SYMMETRIC_DEFAULT
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
+from casemate.services.kms import elsewhere
+from casemate.services.kms.custom_key_stores import random_of
 from casemate.services.kms.encryption_contexts import encryption_context
 from casemate.services.kms.grant_tokens import check_tokens
 from casemate.services.kms.key import Key
 from casemate.services.kms.private_keys import with_private_key
 from casemate.services.kms.quotas import cryptographic
 from casemate.services.kms.recipients import attested_recipient
-from casemate.services.kms.refusals import end_dry_run, invalid, invalid_ciphertext, not_served
+from casemate.services.kms.refusals import end_dry_run, invalid, invalid_ciphertext
 from casemate.services.kms.targets import (
     AccountWide,
     ReEncryption,
@@ -40,7 +42,9 @@ def _context(key: Key, context: Mapping[str, str] | None) -> Mapping[str, str]:
     return encryption_context(context)
 
 
-def _seal(key: Key, algorithm: str, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+def _seal(call: Call, key: Key, algorithm: str, plaintext: bytes, context: Mapping[str, str]) -> bytes:
+    if key.elsewhere:
+        return elsewhere.seal(call, key, plaintext, context)
     if key.material is None:
         return seal_message(key.current, key.arn, plaintext, context)
     try:
@@ -62,6 +66,8 @@ def _decrypt(material: Material, algorithm: str, blob: bytes) -> bytes:
 
 def _open(call: Call, sealed: Sealed, context: Mapping[str, str]) -> bytes:
     key, blob = sealed.key, sealed.blob
+    if key.elsewhere:
+        return elsewhere.unseal(call, key, blob, context)
     material = key.material
     if material is not None:
         algorithm = sealed.algorithm
@@ -84,7 +90,7 @@ def encrypt(call: Call, req: kms.EncryptRequest, key: Key) -> kms.EncryptRespons
     key.must_take(algorithm)
     check_tokens(call, req)
     context = _context(key, req.get("EncryptionContext"))
-    blob = _seal(key, algorithm, req["Plaintext"], context)
+    blob = _seal(call, key, algorithm, req["Plaintext"], context)
     if "DryRun" in req:
         end_dry_run(req)
     return {"CiphertextBlob": blob, "KeyId": key.arn, "EncryptionAlgorithm": algorithm}
@@ -106,7 +112,7 @@ def decrypt(call: Call, req: kms.DecryptRequest, sealed: Sealed) -> kms.DecryptR
     if "DryRun" in req:
         end_dry_run(req)
     answer: kms.DecryptResponse = {"KeyId": key.arn, "EncryptionAlgorithm": sealed.algorithm}
-    if sealed.material:
+    if sealed.material and not key.elsewhere:
         answer["KeyMaterialId"] = sealed.material
     if recipient is None:
         answer["Plaintext"] = plaintext
@@ -134,7 +140,7 @@ def re_encrypt(call: Call, req: kms.ReEncryptRequest, both: ReEncryption) -> kms
     after = _context(destination, req.get("DestinationEncryptionContext"))
     if not source.blob:
         end_dry_run(req)
-    blob = _seal(destination, algorithm, _open(call, source, before), after)
+    blob = _seal(call, destination, algorithm, _open(call, source, before), after)
     if "DryRun" in req:
         end_dry_run(req)
     answer: kms.ReEncryptResponse = {
@@ -144,9 +150,9 @@ def re_encrypt(call: Call, req: kms.ReEncryptRequest, both: ReEncryption) -> kms
         "SourceEncryptionAlgorithm": source.algorithm,
         "DestinationEncryptionAlgorithm": algorithm,
     }
-    if source.material:
+    if source.material and not source.key.elsewhere:
         answer["SourceKeyMaterialId"] = source.material
-    if destination.material is None:
+    if destination.material is None and not destination.elsewhere:
         answer["DestinationKeyMaterialId"] = destination.current.id
     return answer
 
@@ -161,6 +167,8 @@ def _data_key(call: Call, req: Mapping[str, Any], key: Key, operation: str) -> t
     key.must_be_symmetric(operation)
     check_tokens(call, req)
     context = encryption_context(req.get("EncryptionContext"))
+    if key.elsewhere:
+        return elsewhere.new_data_key(call, key, count or _DATA_KEY_BYTES[spec], context)
     if "DryRun" in req:
         end_dry_run(req)
     data_key = os.urandom(count or _DATA_KEY_BYTES[spec])
@@ -172,11 +180,9 @@ def generate_data_key(call: Call, req: kms.GenerateDataKeyRequest, key: Key) -> 
     """Random bytes for the caller to encrypt with, in the clear and sealed."""
     recipient = attested_recipient(call, req) if "Recipient" in req else None
     data_key, blob = _data_key(call, req, key, "GenerateDataKey")
-    answer: kms.GenerateDataKeyResponse = {
-        "CiphertextBlob": blob,
-        "KeyId": key.arn,
-        "KeyMaterialId": key.current.id,
-    }
+    answer: kms.GenerateDataKeyResponse = {"CiphertextBlob": blob, "KeyId": key.arn}
+    if not key.elsewhere:
+        answer["KeyMaterialId"] = key.current.id
     if recipient is None:
         answer["Plaintext"] = data_key
     else:
@@ -190,19 +196,22 @@ def generate_data_key_without_plaintext(
 ) -> kms.GenerateDataKeyWithoutPlaintextResponse:
     """Random bytes, sealed only: for a data key that somebody else will open later."""
     blob = _data_key(call, req, key, "GenerateDataKeyWithoutPlaintext")[1]
-    return {"CiphertextBlob": blob, "KeyId": key.arn, "KeyMaterialId": key.current.id}
+    answer: kms.GenerateDataKeyWithoutPlaintextResponse = {"CiphertextBlob": blob, "KeyId": key.arn}
+    if not key.elsewhere:
+        answer["KeyMaterialId"] = key.current.id
+    return answer
 
 
 @kms.GenerateRandom.reads(account_wide, quota=cryptographic)
 def generate_random(
     call: Call, req: kms.GenerateRandomRequest, account: AccountWide
 ) -> kms.GenerateRandomResponse:
-    """1 to 1 024 random bytes from the operating system."""
-    if "CustomKeyStoreId" in req:
-        raise not_served("CustomKeyStoreId")
+    """1 to 1 024 random bytes from the operating system, or from a custom key store's HSM."""
     recipient = attested_recipient(call, req) if "Recipient" in req else None
     count = req.get("NumberOfBytes")
     if count is None:
         raise invalid("NumberOfBytes is required.")
-    random = os.urandom(count)
+    random = (
+        random_of(call, req["CustomKeyStoreId"], count) if "CustomKeyStoreId" in req else os.urandom(count)
+    )
     return {"Plaintext": random} if recipient is None else {"CiphertextForRecipient": recipient.seal(random)}

@@ -44,10 +44,12 @@ def deleter(
     clock: Clock,
     record: Callable[[Key], None],
     audits: Callable[[], bool] = lambda: True,
+    destroy: Callable[[Key], None] = lambda _: None,
 ) -> Callable[[Job], None]:
     """The job's handler. It deletes only what is still pending deletion and due, whatever became of the key since
     the job was planned; running again does no harm. record: writes the deletion into the audit; audits: whether
-    that can be done now, without which nothing is deleted."""
+    that can be done now, without which nothing is deleted; destroy: removes, as well as it can, what a custom key
+    store has of the key."""
 
     def run(job: Job) -> None:
         if not audits():
@@ -71,6 +73,8 @@ def deleter(
         deleted = store.write(delete)
         if deleted is not None:
             record(deleted)
+            if deleted.elsewhere:
+                destroy(deleted)
             log.info("key %s of account %s is deleted", deleted.row.id, deleted.account)
 
     return run

@@ -58,12 +58,13 @@ class Key(Resource):
     aliases: names with their "alias/"; backing: of a symmetric encryption key, the versions of the material that are
     there, by id; material: of any other key, the one that it has, None while it has none; materials: what is stored
     of all versions, first to last; algorithms: those of its spec for its usage; regions: of a multi-Region key, where
-    the related keys are, itself included; usable: its usage while it is enabled, else ''.
+    the related keys are, itself included; usable: its usage while it is enabled, else '';
+    elsewhere: in a custom key store.
     """
 
     __slots__ = (
-        *("algorithms", "aliases", "backing", "current", "material", "materials", "regions", "row"),
-        "usable",
+        *("algorithms", "aliases", "backing", "current", "elsewhere", "material", "materials"),
+        *("regions", "row", "usable"),
     )
 
     current: BackingKey
@@ -82,6 +83,7 @@ class Key(Resource):
     ) -> None:
         super().__init__(row.arn, row.account, policy=policy, guarded=True, type="AWS::KMS::Key")
         self.row = row
+        self.elsewhere = row.custom_key_store != ""
         self.aliases = aliases
         self.backing = backing
         self.material = material

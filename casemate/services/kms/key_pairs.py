@@ -37,6 +37,8 @@ def _pair(
         raise unsupported(f"KeyPairSpec {spec} is not supported.")
     key.must_be_usable(operation)
     key.must_be_symmetric(operation)
+    if key.elsewhere:
+        raise unsupported(f"{key.arn} origin is {key.row.origin} which is not valid for this operation.")
     check_tokens(call, req)
     context = encryption_context(req.get("EncryptionContext"))
     if "DryRun" in req:

@@ -170,7 +170,7 @@ class Keys:
             row = row._replace(primary_region=region)
         if row.origin == "EXTERNAL":
             row = row._replace(state=PENDING_IMPORT)
-        elif not row.custom_key_store:
+        elif not row.custom_key_store or material is not None:
             material = _material(row.key_spec, material)
             row = row._replace(current_material=material_id_of(account, region, row.id, material))
         if not self.insert(tx, row):

@@ -16,6 +16,8 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.kms import deletion
 from casemate.services.kms.billing import end_charging, resume_charging
+from casemate.services.kms.created_elsewhere import place_for, wanted_elsewhere
+from casemate.services.kms.elsewhere import metadata
 from casemate.services.kms.grant_tokens import check_tokens
 from casemate.services.kms.key import (
     DISABLED,
@@ -32,7 +34,7 @@ from casemate.services.kms.naming import key_arn
 from casemate.services.kms.pages import Page
 from casemate.services.kms.private_keys import generated
 from casemate.services.kms.quotas import KEYS, must_be_within
-from casemate.services.kms.refusals import internal, invalid, not_served, unsupported
+from casemate.services.kms.refusals import internal, invalid, unsupported
 from casemate.services.kms.rotation import resume_rotation
 from casemate.services.kms.targets import (
     AccountWide,
@@ -65,12 +67,6 @@ def _kind(req: Mapping[str, Any]) -> tuple[str, str]:
         raise invalid(f"KeyUsage {usage} is not compatible with KeySpec {name}.")
     if not spec.available:
         raise unsupported(f"KeySpec {name} is not supported.")
-    for member in ("CustomKeyStoreId", "XksKeyId"):
-        if member in req:
-            raise not_served(member)
-    origin = req.get("Origin", "AWS_KMS")
-    if origin not in ("AWS_KMS", "EXTERNAL"):
-        raise not_served(f"Origin {origin}")
     return name, usage
 
 
@@ -89,10 +85,16 @@ def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.Cre
     spec, usage = _kind(req)
     keys = call.part(Keys)
     must_be_within(call, KEYS, keys.count(call.tx, call.account, call.region) + 1, "keys")
-    key_id = f"mrk-{uuid4().hex}" if req.get("MultiRegion") else str(uuid4())
+    apart = wanted_elsewhere(req, spec)
+    if apart:
+        # What is made in an HSM is called by the key's id, which does not change when the request starts again.
+        key_id = call.before("id of the key", lambda: str(uuid4()))
+    else:
+        key_id = f"mrk-{uuid4().hex}" if req.get("MultiRegion") else str(uuid4())
     policy = None
     if "Policy" in req:
         policy = accepted(call, req, target, key_arn(call.account, call.region, key_id))
+    description, tags = description_in(req), merged({}, req.get("Tags", []))
     origin = req.get("Origin", "AWS_KMS")
     key = keys.create(
         call.tx,
@@ -104,22 +106,23 @@ def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.Cre
         key_usage=usage,
         origin=origin,
         policy=policy,
-        description=description_in(req),
-        tags=merged({}, req.get("Tags", [])),
-        material=generated(call, spec) if origin == "AWS_KMS" else None,
+        description=description,
+        tags=tags,
+        **(place_for(call, req, key_id) if apart else {}),
+        **({"material": generated(call, spec)} if origin == "AWS_KMS" else {}),
     )
     if key is None:
         # 122 random bits have come twice: rather no key than somebody else's.
         raise internal()
     call.resources = (*call.resources, key)
-    return {"KeyMetadata": key.metadata()}
+    return {"KeyMetadata": metadata(call, key)}
 
 
 @kms.DescribeKey.reads(named_key)
 def describe_key(call: Call, req: kms.DescribeKeyRequest, key: Key) -> kms.DescribeKeyResponse:
     """What there is to know of a key but for its policy, its tags and its material."""
     check_tokens(call, req)
-    return {"KeyMetadata": key.metadata()}
+    return {"KeyMetadata": metadata(call, key)}
 
 
 @kms.ListKeys.reads(account_wide)

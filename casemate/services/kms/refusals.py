@@ -105,11 +105,6 @@ def no_grant(grant_id: str) -> AwsError:
     return AwsError("NotFoundException", f"Grant ID {grant_id} not found")
 
 
-def not_served(what: str) -> AwsError:
-    """A parameter's value that AWS serves and this version does not."""
-    return AwsError("NotImplemented", f"{what} is not served by Casemate.", 501)
-
-
 def unsupported(text: str) -> AwsError:
     """An operation that this kind of key does not have."""
     return AwsError("UnsupportedOperationException", text)
