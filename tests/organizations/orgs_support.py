@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from server_support import Server, running_server
+from server_support import Server, casemate, running_server
 
 from casemate.services.iam.identities import AccessKey
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
@@ -113,6 +114,22 @@ class World:
         return account
 
 
+def events(world: World, *names: str) -> list[dict[str, Any]]:
+    """The service events of the world's management account in the audit, once all of these are there."""
+    for _ in range(1200):
+        listed = casemate("audit", "tail", "--data", str(world.server.data), "-n", "all", "--json")
+        found = [
+            record
+            for record in map(json.loads, listed.stdout.splitlines())
+            if record["eventType"] == "AwsServiceEvent"
+            and record["recipientAccountId"] == world.id("management")
+        ]
+        if sorted(record["eventName"] for record in found) == sorted(names):
+            return found
+        Event().wait(0.05)
+    raise AssertionError(f"the audit has {[record['eventName'] for record in found]}")
+
+
 def document(*statements: Mapping[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
@@ -141,9 +158,9 @@ def refused(
 
 
 @contextmanager
-def organizations_server(folder: Path) -> Iterator[Server]:
+def organizations_server(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "seed.json"
     file.write_text(json.dumps(_seed()))
-    with running_server(folder, "--dev", "--seed", str(file)) as server:
+    with running_server(folder, "--dev", "--seed", str(file), env=env) as server:
         yield server

@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config as ClientConfig
-from orgs_support import World, allow, deny, document, organizations_server, refused
+from orgs_support import World, allow, deny, document, events, organizations_server, refused
 from server_support import casemate
 
 
@@ -232,6 +232,62 @@ def test_what_time_brings(tmp_path: Path) -> None:
         }
         with refused("UnrecognizedClientException"):
             world.of("first", "kms").list_keys()
+
+
+def test_the_trail_is_told_of_accounts(world: World) -> None:
+    world.organize("first", "second")
+    client = world.of()
+    world.of("first").leave_organization()
+    client.remove_account_from_organization(AccountId=world.id("second"))
+    made = world.new_account()
+    client.create_account(Email=f"made-{world.number}@example.com", AccountName="again")
+    client.close_account(AccountId=made)
+    joined, left = ["AccountJoinedOrganization"] * 4, ["AccountDepartedOrganization"] * 2
+    found = events(world, *joined, *left, "CreateAccountResult", "CreateAccountResult", "CloseAccountResult")
+    assert {record["eventSource"] for record in found} == {"organizations.amazonaws.com"}
+    details = [(record["eventName"], record["serviceEventDetails"]) for record in found]
+    methods = {
+        (each["accountId"], each.get("joinedMethod") or each.get("departureMethod"))
+        for name, each in details
+        if name.startswith("Account")
+    }
+    assert methods == {
+        (world.id("management"), "INVITED"),
+        (world.id("first"), "INVITED"),
+        (world.id("first"), "LEFT"),
+        (world.id("second"), "INVITED"),
+        (world.id("second"), "REMOVED"),
+        (made, "CREATED"),
+    }
+    results = {
+        each["createAccountStatus"]["state"]: each["createAccountStatus"]
+        for name, each in details
+        if "Create" in name
+    }
+    assert results["SUCCEEDED"]["accountId"] == made
+    assert results["FAILED"]["failureReason"] == "EMAIL_ALREADY_EXISTS"
+    (closing,) = [each["closeAccountStatus"] for name, each in details if "Close" in name]
+    assert (closing["accountId"], closing["state"]) == (made, "SUCCEEDED")
+
+
+def test_on_postgresql_too(tmp_path: Path, postgres_url: str) -> None:
+    with organizations_server(tmp_path, {"CASEMATE_DATABASE": postgres_url}) as server:
+        world = World(server, 0)
+        world.organize("first")
+        client, made, unit = world.of(), world.new_account(), world.unit("work")
+        client.move_account(AccountId=made, SourceParentId=world.root, DestinationParentId=unit)
+        kms = assumed(world, made).client("kms")
+        kms.create_key()
+        policy = world.policy(deny("kms:*"))
+        client.attach_policy(PolicyId=policy, TargetId=unit)
+        with refused("AccessDeniedException"):
+            kms.create_key()
+        client.detach_policy(PolicyId=policy, TargetId=unit)
+        kms.create_key()
+        client.close_account(AccountId=made)
+        with refused("UnrecognizedClientException"):
+            kms.create_key()
+        assert len(client.list_accounts()["Accounts"]) == 3
 
 
 class Assumed:

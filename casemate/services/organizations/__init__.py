@@ -10,6 +10,7 @@ from casemate.services.organizations import (
     creation,
     delegation,
     effective,
+    events,
     handshakes,
     organizing,
     policies,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from casemate.gate.gate import Gate
-    from casemate.services.organizations.model import Organization
     from casemate.store.jobs import Job
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "creation",
     "delegation",
     "effective",
+    "events",
     "handshakes",
     "jobs",
     "organizing",
@@ -44,15 +45,7 @@ __all__ = [
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
     """The handlers of Organizations' background jobs, by kind."""
-
-    def record(organization: Organization, account: str) -> None:
-        gate.record_event(
-            "organizations.amazonaws.com",
-            "AccountDepartedOrganization",
-            organization.management,
-            "us-east-1",
-            creation.account_resource(organization, account),
-            {"departedMethod": "Cleaned", "organizationId": organization.id, "accountId": account},
-        )
-
-    return {creation.EXPIRE: creation.expirer(gate.store, gate.parts[Organizations], record)}
+    return {
+        creation.EXPIRE: creation.expirer(gate.store, gate.parts[Organizations], gate.clock),
+        events.KIND: events.teller(gate),
+    }

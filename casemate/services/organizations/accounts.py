@@ -9,7 +9,7 @@ from casemate.api import organizations as api
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
-from casemate.services.organizations import views
+from casemate.services.organizations import events, views
 from casemate.services.organizations.leaving import depart
 from casemate.services.organizations.model import ACCOUNT, kind_of, node_arn
 from casemate.services.organizations.pages import page
@@ -104,5 +104,5 @@ def remove_account_from_organization(
 ) -> api.RemoveAccountFromOrganizationResponse:
     """Make a member account a standalone one, which no policy of the organisation binds any more."""
     assert target.node is not None
-    depart(call, target.organization, target.node)
+    depart(call, target.organization, target.node, events.REMOVED)
     return {}

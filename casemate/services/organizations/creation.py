@@ -12,10 +12,10 @@ import secrets
 from collections.abc import Callable
 
 from casemate.api import organizations as api
+from casemate.clock import Clock
 from casemate.errors import AwsError
 from casemate.gate.call import Call
-from casemate.gate.resource import Resource
-from casemate.services.organizations import handshake_rows, limits, views
+from casemate.services.organizations import events, handshake_rows, limits, views
 from casemate.services.organizations.model import (
     ACCOUNT,
     ALL_FEATURES,
@@ -94,6 +94,9 @@ def create_account(call: Call, req: api.CreateAccountRequest, target: Target) ->
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         creation,
     )
+    events.created(call, organization, creation)
+    if creation.account:
+        events.joined(call, organization, creation.account, CREATED)
     return {"CreateAccountStatus": views.creation(creation, done=False)}
 
 
@@ -168,37 +171,29 @@ def close_account(
         )
     organizations.put_account(call.tx, known._replace(closed=call.now))
     schedule(call.tx, EXPIRE, call.now + limits.CLOSED_FOR, {"account": node.id}, id=f"{EXPIRE} {node.id}")
+    events.closed(call, target.organization, node.id)
     return {}
 
 
-def expirer(
-    store: Store, organizations: Organizations, record: Callable[[Organization, str], None]
-) -> Callable[[Job], None]:
-    """The job's handler. It takes out only what is closed still; running again does no harm. record: writes the
-    departure into the audit."""
+def expirer(store: Store, organizations: Organizations, clock: Clock) -> Callable[[Job], None]:
+    """The job's handler. It takes out only what is closed still; running again does no harm."""
 
     def run(job: Job) -> None:
         account: str = job.payload["account"]
 
-        def take_out(tx: Tx) -> Organization | None:
+        def take_out(tx: Tx) -> str:
             found = organizations.membership(tx, account)
             known = organizations.account(tx, account)
             job.finish(tx)
             if found is None or known is None or known.closed is None:
-                return None
-            organizations.remove_node(tx, found[1])
-            return found[0]
+                return ""
+            organization, node = found
+            organizations.remove_node(tx, node)
+            events.departed(tx, clock.now(), organization, account, events.CLEANED)
+            return organization.id
 
-        organization = store.write(take_out)
-        if organization is not None:
-            record(organization, account)
-            log.info("the closed account %s is no more of %s", account, organization.id)
+        organization_id = store.write(take_out)
+        if organization_id:
+            log.info("the closed account %s is no more of %s", account, organization_id)
 
     return run
-
-
-def account_resource(organization: Organization, account: str) -> Resource:
-    """For the audit."""
-    return Resource(
-        organization.arn_of("account", account), organization.management, type="AWS::Organizations::Account"
-    )

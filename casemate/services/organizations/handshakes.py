@@ -14,8 +14,8 @@ from casemate.api import organizations as api
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource
+from casemate.services.organizations import events, limits, views
 from casemate.services.organizations import handshake_rows as rows
-from casemate.services.organizations import limits, views
 from casemate.services.organizations.creation import must_have_room
 from casemate.services.organizations.handshake_rows import (
     ACCEPTED,
@@ -288,6 +288,7 @@ def _join(call: Call, handshake: Handshake) -> None:
         ),
     )
     serve(call, organization, call.account)
+    events.joined(call, organization, call.account, INVITED)
 
 
 def _open_whole(call: Call, part: Handshake) -> None:

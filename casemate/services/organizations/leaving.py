@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from casemate.errors import AwsError
 from casemate.gate.call import Call
-from casemate.services.organizations import limits
+from casemate.services.organizations import events, limits
 from casemate.services.organizations.model import CREATED, Node, Organization
 from casemate.services.organizations.refusals import constraint
 from casemate.services.organizations.state import Organizations
 
 
-def depart(call: Call, organization: Organization, node: Node) -> None:
-    """Take the account out of the organisation, with its tags and what is attached to it.
+def depart(call: Call, organization: Organization, node: Node, method: str) -> None:
+    """Take the account out of the organisation, with its tags and what is attached to it. method: as events tell it.
 
     Raises MasterCannotLeaveOrganizationException, and ConstraintViolationException for a delegated administrator and
     for an account that Organizations made less than four days ago. Source: "Considerations before removing an account
@@ -45,3 +45,4 @@ def depart(call: Call, organization: Organization, node: Node) -> None:
             "created.",
         )
     organizations.remove_node(call.tx, node)
+    events.departed(call.tx, call.now, organization, node.id, method)

@@ -9,7 +9,7 @@ from casemate.api import organizations as api
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource
-from casemate.services.organizations import views
+from casemate.services.organizations import events, views
 from casemate.services.organizations.leaving import depart
 from casemate.services.organizations.model import (
     ACCOUNT,
@@ -73,6 +73,7 @@ def create_organization(
     management = Node(organization.id, call.account, ACCOUNT, root.id, name, policies, {}, INVITED, call.now)
     organizations.add_node(call.tx, organization, management)
     serve(call, organization, call.account)
+    events.joined(call, organization, call.account, INVITED)
     return {"Organization": views.organization(call, organization)}
 
 
@@ -96,6 +97,7 @@ def delete_organization(call: Call, req: Mapping[str, Any], target: Target) -> a
             "To delete an organization you must first remove all member accounts (except the master).",
         )
     organizations.remove_organization(call.tx, target.organization)
+    events.departed(call.tx, call.now, target.organization, call.account, events.LEFT)
     return {}
 
 
@@ -105,7 +107,7 @@ def leave_organization(call: Call, req: Mapping[str, Any], target: Target) -> ap
     organizations = call.part(Organizations)
     node = organizations.node(call.tx, target.organization, call.account)
     assert node is not None
-    depart(call, target.organization, node)
+    depart(call, target.organization, node, events.LEFT)
     return {}
 
 
