@@ -157,6 +157,12 @@ TABLE: list[tuple[str, str, Any, Asked, Asked, Asked | None]] = [
         grant(Constraints={"SourceArn": SOURCE}),
     ),
     (
+        *("StringEquals", "kms:EncapsulationAlgorithm", "ML_KEM"),
+        Asked(kms.Encapsulate, {"EncapsulationAlgorithm": "ML_KEM"}),
+        Asked(kms.Decapsulate, {"EncapsulationAlgorithm": "other"}),
+        ENCRYPT,
+    ),
+    (
         *("StringEquals", "kms:ExpirationModel", "KEY_MATERIAL_EXPIRES"),
         Asked(kms.ImportKeyMaterial),
         Asked(kms.ImportKeyMaterial, {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}),

@@ -266,6 +266,23 @@ def test_who_can(kms: Kms, principal: str) -> None:
     assert (shown["GrantId"], shown["RetiringPrincipal"]) == (made["GrantId"], principal)
 
 
+def test_grants_in_another_partition(kms: Kms) -> None:
+    chinese = kms.of(region="cn-north-1")
+    theirs, key = kms.of("nobody", "cn-north-1"), chinese.create_key()["KeyMetadata"]["Arn"]
+    with refused("AccessDeniedException"):
+        theirs.encrypt(KeyId=key, Plaintext=b"x")
+    chinese.create_grant(KeyId=key, GranteePrincipal=NOBODY, Operations=["Encrypt"])
+    theirs.encrypt(KeyId=key, Plaintext=b"x")
+    (shown,) = chinese.list_grants(KeyId=key)["Grants"]
+    assert shown["IssuingAccount"] == f"arn:aws-cn:iam::{ACCOUNT}:root"
+    foreign = kms.of("stranger", "cn-north-1")
+    for partition in ("aws", "aws-cn"):
+        root = f"arn:{partition}:iam::{OTHER_ACCOUNT}:root"
+        key = chinese.create_key()["KeyMetadata"]["Arn"]
+        chinese.create_grant(KeyId=key, GranteePrincipal=root, Operations=["Encrypt"])
+        foreign.encrypt(KeyId=key, Plaintext=b"x")
+
+
 def test_a_grant_needs_one_grantee(kms: Kms) -> None:
     key, client = kms.key(), kms.of()
     with refused(

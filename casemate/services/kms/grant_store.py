@@ -230,10 +230,11 @@ def _shard(place: _Grantee) -> int:
 @lru_cache(maxsize=4096)
 def _grantees(principal: Principal, partition: str) -> tuple[tuple[Grade, str], ...]:
     """Whom a grant may name to mean the principal, as it is stored, and how far that reaches."""
-    direct, entity, account = names_of(principal)
-    return tuple(
-        (grade, f"arn:{partition}:iam::{name}:root" if name.isdigit() else name)
-        for grade, names in ((Grade.DIRECT, direct), (Grade.ENTITY, entity), (Grade.ACCOUNT, account))
-        for kind, name in names
-        if kind in ("AWS", "Service") and (kind == "Service" or name.isdigit() or name.startswith("arn:"))
-    )
+    found = []
+    for grade, names in zip((Grade.DIRECT, Grade.ENTITY, Grade.ACCOUNT), names_of(principal), strict=True):
+        for kind, name in names:
+            if kind == "Service" or (kind == "AWS" and name.startswith("arn:")):
+                found.append((grade, name))
+            elif kind == "AWS" and name.isdigit():
+                found += [(grade, f"arn:{each}:iam::{name}:root") for each in sorted({partition, "aws"})]
+    return tuple(found)

@@ -30,7 +30,10 @@ def checked_id(grant_id: str) -> str:
 def checked_principal(text: str, region: str) -> str:
     """The ARN of an account, a user, a role, or a session of one. Raises InvalidArnException for others: groups and
     services among them, which have a parameter of their own."""
-    if not text.startswith(f"arn:{partition_of(region)}:") or canonical_name("AWS", text) is None:
+    # Users and roles are the same in all partitions here, and their ARNs are those of "aws".
+    if text.split(":")[:2] not in (["arn", partition_of(region)], ["arn", "aws"]):
+        raise invalid_principal(text)
+    if canonical_name("AWS", text) is None:
         raise invalid_principal(text)
     return text
 
