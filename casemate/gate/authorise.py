@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from casemate.engine.authorization_message import AuthorizationMessages, content_of
 from casemate.engine.policy import Decision, Grade, Question, Residual, prepare
 from casemate.errors import AwsError
 from casemate.gate.call import Call
-from casemate.gate.conditions import lookup_for
+from casemate.gate.conditions import context_of, lookup_for
 from casemate.gate.identity import MAX_RESIDUALS
 from casemate.gate.operation import Served
 from casemate.gate.resource import Resource
@@ -111,10 +112,20 @@ def denied(call: Call, action: str, resource: Resource, decision: Decision) -> A
     if principal.kind in ("web-identity", "saml"):
         # They have no name in AWS.
         return AwsError(code, f"Not authorized to perform {action}", status)
-    who = principal.arn
-    return AwsError(
-        code,
-        f"User: {who} is not authorized to perform: {action} on resource: {resource.shown} "
-        f"{decision.reason(action)}",
-        status,
+    message = (
+        f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource.shown} "
+        f"{decision.reason(action)}"
     )
+    if call.route.family == "ec2":
+        sealed = _sealed_reason(call, action, resource, decision)
+        message = (
+            f"You are not authorized to perform this operation. {message}. "
+            f"Encoded authorization failure message: {sealed}"
+        )
+    return AwsError(code, message, status)
+
+
+def _sealed_reason(call: Call, action: str, resource: Resource, decision: Decision) -> str:
+    """Why, for those who may know: ``sts:DecodeAuthorizationMessage`` opens it."""
+    content = content_of(decision, call.identity.principal, action, resource.arn, context_of(call))
+    return call.part(AuthorizationMessages).seal(call.account, content)

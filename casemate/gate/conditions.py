@@ -7,7 +7,7 @@ condition context keys".
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from casemate.gate.call import Call
@@ -68,6 +68,17 @@ def _organization(call: Call, account: str, key: str) -> Value:
 
 _OF_ORGANIZATION = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
 _OF_RESOURCES_ORGANIZATION = frozenset({"aws:resourceorgid", "aws:resourceorgpaths"})
+
+
+def context_of(call: Call) -> Iterator[tuple[str, Value]]:
+    """The caller's and the call's own condition keys, all that have a value."""
+    for key, value in call.identity.known.items():
+        if value is not None:
+            yield key, value
+    for key, of_call in _OF_CALL.items():
+        value = of_call(call)
+        if value is not None and call.identity.known.get(key) is None:
+            yield key, value
 
 
 def lookup_for(call: Call, resource: Resource, request: Mapping[str, Any]) -> Lookup:

@@ -18,6 +18,7 @@ from casemate.api import organizations as organizations_api
 from casemate.api import service_quotas as service_quotas_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
+from casemate.engine.authorization_message import AuthorizationMessages
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.engine.oidc.discovery import Hosts
 from casemate.engine.session_token import SessionTokens
@@ -230,6 +231,7 @@ def _build(
         Organizations: organizations_of,
         TrustedRoots: TrustedRoots(frozenset(opened.config.attestation_roots)),
         IssuerKeys: _issuer_keys(opened.config),
+        AuthorizationMessages: AuthorizationMessages(opened.root),
         SessionTokens: tokens,
         Uses: uses,
         Bills: _bills(organizations_of),

@@ -23,6 +23,7 @@ from botocore.model import ServiceModel
 
 from casemate.api import kms as kms_api
 from casemate.clock import SystemClock
+from casemate.engine.authorization_message import AuthorizationMessages
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
 from casemate.errors import AwsError
@@ -56,6 +57,9 @@ SOURCE = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/toy"
 
 SEALED = "the-plaintext-that-nobody-may-see"
 """A secret that must be found nowhere but in the reply."""
+
+MESSAGES = AuthorizationMessages(RootKey(bytes(32)))
+"""Opens what refusals of EC2's kind hold."""
 
 _HANG_SECONDS = 20.0
 
@@ -662,7 +666,7 @@ class Rig:
             in_thread=self._in_thread,
             in_loop=self._in_loop,
             soon=self._in_loop,
-            parts={Keys: keys, Grants: keys.grants},
+            parts={AuthorizationMessages: MESSAGES, Keys: keys, Grants: keys.grants},
             cors=cors,
             relaxed=relaxed,
         )

@@ -16,6 +16,7 @@ from gate_support import (
     ALICE,
     BOB,
     CAROL,
+    MESSAGES,
     OTHER_ACCOUNT,
     RETIRED,
     SEALED,
@@ -270,3 +271,24 @@ def test_query_protocol_refusals_speak_xml(rig: Rig) -> None:
         assert f"<Code>{code}</Code>".encode() in answer.body, answer
         assert answer.headers["content-type"].startswith("text/xml")
         assert [record["errorCode"] for record in rig.records_of(answer)] == [code]
+
+
+def test_a_refusal_of_ec2_holds_its_reason_sealed(rig: Rig) -> None:
+    exchange = request(
+        body=form(Action="DescribeRegions", Version="2016-11-15"),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        user=BOB,
+        service="ec2",
+    )
+    answer = rig.ask(exchange)
+    assert answer.status == 403
+    text = answer.body.decode()
+    assert "<Code>UnauthorizedOperation</Code>" in text
+    assert f"You are not authorized to perform this operation. User: {BOB.arn} is not authorized" in text
+    sealed = text.partition("Encoded authorization failure message: ")[2].partition("<")[0]
+    reason = json.loads(MESSAGES.open(ACCOUNT, sealed))
+    assert (reason["allowed"], reason["explicitDeny"]) == (False, False)
+    assert reason["context"]["principal"]["arn"] == BOB.arn
+    assert reason["context"]["action"] == "ec2:DescribeRegions"
+    keys = {each["key"]: each["values"]["items"] for each in reason["context"]["conditions"]["items"]}
+    assert keys["aws:requestedregion"] == [{"value": "us-east-1"}]
