@@ -19,7 +19,9 @@ from iam_support import (
 )
 from server_support import refused
 
+from casemate.engine.policy import parse
 from casemate.services.iam.documents import accepted, size
+from casemate.services.iam.granting import grants
 from casemate.services.iam.managed_policies import aws_managed
 
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
@@ -412,3 +414,65 @@ def test_a_boundary_must_exist(iam: Iam) -> None:
         iam.admin.put_user_permissions_boundary(UserName=iam.user(), PermissionsBoundary=absent)
     with refused("NoSuchEntity", text, 404):
         iam.admin.put_role_permissions_boundary(RoleName=iam.role(), PermissionsBoundary=absent)
+
+
+# --- by which policies a service may be used
+
+
+@pytest.mark.parametrize(
+    ("statement", "service", "granted"),
+    [
+        ({"Effect": "Allow", "Action": "kms:List*"}, "kms", True),
+        ({"Effect": "Allow", "Action": "KMS:List*"}, "kms", True),
+        ({"Effect": "Allow", "Action": "kms:List*"}, "s3", False),
+        ({"Effect": "Allow", "Action": ["s3:Get*", "*"]}, "kms", True),
+        ({"Effect": "Deny", "Action": "kms:*"}, "kms", False),
+        ({"Effect": "Allow", "NotAction": "kms:*"}, "kms", False),
+        ({"Effect": "Allow", "NotAction": "kms:*"}, "s3", True),
+        ({"Effect": "Allow", "NotAction": "kms:List*"}, "kms", True),
+    ],
+)
+def test_a_policy_grants_a_service_if_it_allows_anything_of_it(
+    statement: dict[str, Any], service: str, granted: bool
+) -> None:
+    document = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": "*"}]}
+    assert grants(parse(json.dumps(document), "identity"), service) is granted
+
+
+def test_the_policies_that_grant_a_service_are_listed_with_those_of_groups(iam: Iam) -> None:
+    user, group, managed = iam.user(policy("kms:List*")), iam.group(), iam.managed("kms:*", "s3:*")
+    iam.admin.attach_user_policy(UserName=user, PolicyArn=managed)
+    iam.admin.attach_group_policy(GroupName=group, PolicyArn=managed)
+    iam.admin.put_group_policy(GroupName=group, PolicyName="g", PolicyDocument=policy("s3:*"))
+    iam.admin.add_user_to_group(GroupName=group, UserName=user)
+
+    def listed(who: str, *services: str) -> dict[str, list[str]]:
+        answer = iam.admin.list_policies_granting_service_access(Arn=who, ServiceNamespaces=list(services))
+        assert answer["IsTruncated"] is False
+        return {
+            each["ServiceNamespace"]: [found["PolicyName"] for found in each["Policies"]]
+            for each in answer["PoliciesGrantingServiceAccess"]
+        }
+
+    called = managed.rpartition("/")[2]
+    assert listed(arn("user", user), "s3", "kms", "sqs") == {
+        "s3": ["g", called],
+        "kms": ["p0", called],
+        "sqs": [],
+    }
+    assert listed(arn("group", group), "s3") == {"s3": ["g", called]}
+    answer = iam.admin.list_policies_granting_service_access(Arn=arn("user", user), ServiceNamespaces=["s3"])
+    assert answer["PoliciesGrantingServiceAccess"][0]["Policies"] == [
+        {"PolicyName": "g", "PolicyType": "INLINE", "EntityType": "GROUP", "EntityName": group},
+        {"PolicyName": called, "PolicyType": "MANAGED", "PolicyArn": managed},
+    ]
+    first = iam.unchecked.list_policies_granting_service_access(
+        Arn=arn("user", user), ServiceNamespaces=[f"svc{number}" for number in range(101)]
+    )
+    assert (len(first["PoliciesGrantingServiceAccess"]), first["IsTruncated"]) == (100, True)
+    with refused("InvalidInput"):
+        iam.admin.list_policies_granting_service_access(
+            Arn=arn("policy", "some-policy"), ServiceNamespaces=["s3"]
+        )
+    with refused("NoSuchEntity", "The role with name nobody cannot be found.", 404):
+        iam.admin.list_policies_granting_service_access(Arn=arn("role", "nobody"), ServiceNamespaces=["s3"])

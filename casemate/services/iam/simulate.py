@@ -87,11 +87,12 @@ def _held(call: Call, entity: kinds.Principal) -> Iterator[Held]:
             yield Held("inline", (holder.KIND, holder.name), name, source)
         for arn in holder.attached:
             number += 1
-            source = _source(arn.rpartition("/")[2], number, _managed(call, arn), "identity")
+            source = _source(arn.rpartition("/")[2], number, managed_document(call, arn), "identity")
             yield Held("aws-managed" if arn in aws_managed() else "user-managed", ("", ""), arn, source)
 
 
-def _managed(call: Call, arn: str) -> str:
+def managed_document(call: Call, arn: str) -> str:
+    """What an attached policy says."""
     policy = aws_managed().get(arn) or call.part(Entities).policy(call.tx, call.account, arn)
     assert policy is not None, "what is attached cannot be deleted"
     return policy.document
@@ -285,7 +286,7 @@ def simulate_principal_policy(
     held = [each.source for each in _held(call, entity) if not excluded.has(each)]
     boundary = _boundary(req)
     if boundary is None and isinstance(entity, Bounded) and entity.boundary:
-        document = _managed(call, entity.boundary)
+        document = managed_document(call, entity.boundary)
         boundary = _source(entity.boundary.rpartition("/")[2], 0, document, "boundary")
     if "permission-boundary" in excluded.types:
         boundary = None
