@@ -198,6 +198,16 @@ class Directory(Protocol):
         as above."""
         ...
 
+    def principal_ids(self, tx: Tx, policy: Policy) -> Mapping[str, str | None]:
+        """The unique ids of all users and roles that a policy names, by ARN; None of those that do not exist. Those
+        of accounts that are not on this server are left out."""
+        ...
+
+    def principal_names(self, tx: Tx, ids: Mapping[str, str]) -> Mapping[str, str]:
+        """What those are called now who had these ARNs and ids, where that is another name: another ARN, or the id of
+        one who is no more."""
+        ...
+
     def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:
         """Whether it is what the user's MFA device of that serial number shows now, which a write uses up."""
         ...

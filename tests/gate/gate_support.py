@@ -163,6 +163,12 @@ class ToyDirectory:
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
         return None
 
+    def principal_ids(self, tx: Tx, policy: Policy) -> Mapping[str, str | None]:
+        return {}
+
+    def principal_names(self, tx: Tx, ids: Mapping[str, str]) -> Mapping[str, str]:
+        return {}
+
     def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:
         return False
 

@@ -217,6 +217,12 @@ TABLE: list[tuple[str, str, Any, Asked, Asked, Asked | None]] = [
         grant(GranteePrincipal=ALICE),
     ),
     (
+        *("StringEquals", "kms:EncapsulationAlgorithm", "ML_KEM_768"),
+        Asked(kms.Encapsulate, {"EncapsulationAlgorithm": "ML_KEM_768"}),
+        Asked(kms.Encapsulate, {"EncapsulationAlgorithm": "other"}),
+        ENCRYPT,
+    ),
+    (
         *("StringEquals", "kms:KeyAgreementAlgorithm", "ECDH"),
         Asked(kms.DeriveSharedSecret, {"KeyAgreementAlgorithm": "ECDH"}),
         Asked(kms.DeriveSharedSecret, {"KeyAgreementAlgorithm": "other"}),

@@ -17,6 +17,7 @@ from casemate.engine.policy.document import parse
 from casemate.engine.policy.errors import Kind, PolicyError
 from casemate.engine.policy.evaluate import Considered, decide, explain
 from casemate.engine.policy.model import Policy, Statement
+from casemate.engine.policy.naming import with_names
 from casemate.engine.policy.principals import (
     Grade,
     Principal,
@@ -52,4 +53,5 @@ __all__ = [
     "parse",
     "prepare",
     "principal_keys",
+    "with_names",
 ]

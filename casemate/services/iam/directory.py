@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from casemate.engine.envelope.errors import Tampered
-from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
+from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys, with_names
 from casemate.engine.session_token import BadToken, Session, SessionTokens
 from casemate.gate.identity import Credential, Identity, OidcIssuer, RoleEntry, SessionCredential, tag_keys
 from casemate.gate.keyring import Keyring
@@ -15,7 +15,7 @@ from casemate.services.iam import entities, mfa, sessions
 from casemate.services.iam.identities import ACTIVE, unwrap_secret
 from casemate.services.iam.managed_policies import aws_managed
 from casemate.services.iam.store import DOMAIN, Entities
-from casemate.services.iam.trust import with_names
+from casemate.services.iam.trust import ids_named, names_now
 from casemate.services.iam.uses import Uses
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
@@ -81,6 +81,14 @@ class IamDirectory:
     def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:
         """Whether it is what the user's MFA device shows now; then it is used up."""
         return mfa.proves(self._entities, tx, user.account, user.id, serial, code, time.time())
+
+    def principal_ids(self, tx: Tx, policy: Policy) -> Mapping[str, str | None]:
+        """The unique ids of all users and roles that a policy names, by ARN; None of those that do not exist."""
+        return ids_named(tx, self._entities, policy)
+
+    def principal_names(self, tx: Tx, ids: Mapping[str, str]) -> Mapping[str, str]:
+        """What those are called now who had these ARNs and ids, where that is another name."""
+        return names_now(tx, self._entities, ids)
 
     # --- loading
 

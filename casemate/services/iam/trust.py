@@ -1,18 +1,14 @@
-"""Trust policies: whom they name, as of when they are put.
+"""Trust policies: whom they name, as of when they are put; and the same for policies of other services' resources.
 
-A user or role that is deleted and made again under the same name is somebody else. So what a trust policy names by
-ARN is kept with the unique id, by which it is matched; it is shown with the ARN that belongs to the id now.
-Source: "AWS JSON policy elements: Principal".
+What a policy names by ARN is kept with the unique id, by which it is matched (casemate/engine/policy/naming.py).
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
-from casemate.engine.policy import Policy
+from casemate.engine.policy import Policy, with_names
 from casemate.gate.call import Call
 from casemate.services.iam.documents import accepted, size
 from casemate.services.iam.entities import Entity, Role, User
@@ -27,63 +23,47 @@ _ENTITY = re.compile(r"arn:aws:iam::([0-9]{12}):(user|role)/(.+)", re.ASCII)
 def accepted_trust(call: Call, document: str) -> Mapping[str, str]:
     """The unique ids of the users and roles that a trust policy names, by ARN.
 
-    Raises MalformedPolicyDocument, also for one that names somebody who does not exist in an account that does, and
-    LimitExceeded. An account that is not on this server may be anywhere; nobody here is of it.
+    Raises MalformedPolicyDocument, also for one that names somebody who does not exist, and LimitExceeded.
     """
     policy = accepted(document, "trust")
     # As many as there may be are not too many: of characters, one more would be.
     check(call, TRUST_SIZE, size([document]) - 1)
-    tx = call.tx
-    ids = ids_named(tx, call.part(Entities), policy)
-    for arn in ids:
-        account = _read(arn)[0]
-        if ids[arn] is None and tx.one("SELECT 1 FROM accounts WHERE id = ?", (account,)) is not None:
+    ids = ids_named(call.tx, call.part(Entities), policy)
+    for arn, unique_id in ids.items():
+        if unique_id is None:
             raise malformed(f'Invalid principal in policy: "AWS":"{arn}"')
     return {arn: unique_id for arn, unique_id in ids.items() if unique_id is not None}
 
 
 def ids_named(tx: Tx, entities: Entities, policy: Policy) -> dict[str, str | None]:
-    """The unique ids of all users and roles that a trust policy names, by ARN; None of those that do not exist."""
-    return {
-        name: _id_of(tx, entities, name)
-        for kind, name in policy.principals()
-        if kind == "AWS" and _ENTITY.fullmatch(name)
-    }
+    """The unique ids of all users and roles that a policy names, by ARN; None of those that do not exist. An account
+    that is not on this server may be anywhere: nothing is said of its users and roles, and nobody here is one."""
+    found = {}
+    for kind, name in policy.principals():
+        if kind == "AWS" and _ENTITY.fullmatch(name):
+            account, entity_kind, entity_name = _read(name)
+            entity = entities.find(tx, entity_kind, account, entity_name)
+            known = entity.id if entity is not None and entity.arn == name else None
+            if known or tx.one("SELECT 1 FROM accounts WHERE id = ?", (account,)) is not None:
+                found[name] = known
+    return found
+
+
+def names_now(tx: Tx, entities: Entities, ids: Mapping[str, str]) -> dict[str, str]:
+    """What those are called now whom a policy named by ARN when they had these ids, where that is another name: the
+    ARN that belongs to the id, or the id of one who is no more."""
+    names = {}
+    for arn, unique_id in ids.items():
+        account, kind, _ = _read(arn)
+        name = entities.arn_of(tx, kind, account, unique_id) or unique_id
+        if name != arn:
+            names[arn] = name
+    return names
 
 
 def shown_trust(tx: Tx, entities: Entities, role: Role) -> str:
     """The trust policy, with the ARNs that those whom it names have now, and the ids of those who are no more."""
-    names = {}
-    for arn, unique_id in role.trusted.items():
-        account, kind, _ = _read(arn)
-        names[arn] = entities.arn_of(tx, kind, account, unique_id) or unique_id
-    return with_names(role.trust, {arn: name for arn, name in names.items() if name != arn})
-
-
-def with_names(trust: str, names: Mapping[str, str]) -> str:
-    """A trust policy that names users and roles by others than the ARNs that it has: their unique ids, say."""
-    if not names:
-        return trust
-
-    def named(value: Any) -> Any:
-        if isinstance(value, list):
-            return [named(each) for each in value]
-        return names.get(value, value) if isinstance(value, str) else value
-
-    document = json.loads(trust)
-    statements = document["Statement"]
-    for statement in statements if isinstance(statements, list) else [statements]:
-        for element in ("Principal", "NotPrincipal"):
-            principal = statement.get(element)
-            if isinstance(principal, dict) and "AWS" in principal:
-                statement[element] = principal | {"AWS": named(principal["AWS"])}
-    return json.dumps(document)
-
-
-def _id_of(tx: Tx, entities: Entities, arn: str) -> str | None:
-    account, kind, name = _read(arn)
-    entity = entities.find(tx, kind, account, name)
-    return entity.id if entity is not None and entity.arn == arn else None
+    return with_names(role.trust, names_now(tx, entities, role.trusted))
 
 
 def _read(arn: str) -> tuple[str, type[Entity], str]:

@@ -17,7 +17,7 @@ from casemate.engine.envelope.message import BackingKey
 from casemate.engine.keys import KeyMaterialError, generate
 from casemate.engine.keys import load as load_material
 from casemate.engine.keys.specs import ENCRYPT_DECRYPT, SYMMETRIC_DEFAULT
-from casemate.engine.policy import PolicyError, parse
+from casemate.engine.policy import PolicyError, parse, with_names
 from casemate.gate.call import Call
 from casemate.gate.keyring import Keyring
 from casemate.gate.regions import partition_of
@@ -294,7 +294,7 @@ class Keys:
         regions = self._regions(tx, row) if row.primary_region else ()
         return Key(
             row,
-            parse(row.policy, "key"),
+            parse(with_names(row.policy, row.named), "key"),
             names,
             backing,
             material=material,

@@ -27,7 +27,7 @@ from casemate.services.kms.key import (
     PENDING_REPLICA_DELETION,
     Key,
 )
-from casemate.services.kms.key_policies import accepted
+from casemate.services.kms.key_policies import accepted_or_usual
 from casemate.services.kms.key_tags import merged
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.naming import key_arn
@@ -91,9 +91,7 @@ def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.Cre
         key_id = call.before("id of the key", lambda: str(uuid4()))
     else:
         key_id = f"mrk-{uuid4().hex}" if req.get("MultiRegion") else str(uuid4())
-    policy = None
-    if "Policy" in req:
-        policy = accepted(call, req, target, key_arn(call.account, call.region, key_id))
+    put = accepted_or_usual(call, req, target, call.account, call.region, key_id)
     description, tags = description_in(req), merged({}, req.get("Tags", []))
     origin = req.get("Origin", "AWS_KMS")
     key = keys.create(
@@ -105,7 +103,8 @@ def create_key(call: Call, req: kms.CreateKeyRequest, target: NewKey) -> kms.Cre
         key_spec=spec,
         key_usage=usage,
         origin=origin,
-        policy=policy,
+        policy=put.policy,
+        principals=put.principals,
         description=description,
         tags=tags,
         **(place_for(call, req, key_id) if apart else {}),

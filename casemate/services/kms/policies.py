@@ -6,7 +6,7 @@ from casemate.api import kms
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.services.kms.key import Key
-from casemate.services.kms.key_policies import accepted
+from casemate.services.kms.key_policies import accepted, shown
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.pages import Page
 from casemate.services.kms.refusals import invalid
@@ -22,9 +22,9 @@ def _check_name(name: str) -> None:
 
 @kms.GetKeyPolicy.reads(own_key)
 def get_key_policy(call: Call, req: kms.GetKeyPolicyRequest, key: Key) -> kms.GetKeyPolicyResponse:
-    """The key policy's text, as it was put."""
+    """The key policy's text, as it was put; who is no more is shown by their unique id."""
     _check_name(req.get("PolicyName", "default"))
-    return {"Policy": key.row.policy, "PolicyName": "default"}
+    return {"Policy": shown(call, key.row) if key.row.principals else key.row.policy, "PolicyName": "default"}
 
 
 @kms.PutKeyPolicy.writes(own_key)
@@ -34,8 +34,8 @@ def put_key_policy(call: Call, req: kms.PutKeyPolicyRequest, key: Key) -> kms.Pu
     if name == "AWS_RAM":
         raise invalid("The AWS_RAM policy can only be managed by the RAM service.")
     _check_name(name)
-    document = accepted(call, req, key, key.arn)
-    call.part(Keys).save(call.tx, key.row._replace(policy=document))
+    put = accepted(call, req, key, key.arn)
+    call.part(Keys).save(call.tx, key.row._replace(policy=put.policy, principals=put.principals))
     return {}
 
 

@@ -13,9 +13,9 @@ from casemate.gate.operation import Need
 from casemate.gate.regions import partition_of, regions
 from casemate.services.kms import quotas
 from casemate.services.kms.key import ENABLED, PENDING_IMPORT, Key
-from casemate.services.kms.key_policies import accepted
+from casemate.services.kms.key_policies import accepted_or_usual
 from casemate.services.kms.key_tags import merged
-from casemate.services.kms.keys import Keys, default_policy
+from casemate.services.kms.keys import Keys
 from casemate.services.kms.lifecycle import description_in
 from casemate.services.kms.naming import key_arn
 from casemate.services.kms.refusals import invalid, no_key, unsupported
@@ -60,15 +60,14 @@ def replicate_key(call: Call, req: kms.ReplicateKeyRequest, both: Replication) -
         raise invalid(f"{region} is not a Region of this partition.")
     row = key.row
     arn = key_arn(row.account, region, row.id)
-    policy = (
-        accepted(call, req, both.replica, arn) if "Policy" in req else default_policy(row.account, region)
-    )
+    put = accepted_or_usual(call, req, both.replica, row.account, region, row.id)
     imported = row.origin == "EXTERNAL"
     replica = row._replace(
         region=region,
         created=call.now,
         state=PENDING_IMPORT if imported else ENABLED,
-        policy=policy,
+        policy=put.policy,
+        principals=put.principals,
         description=description_in(req),
         tags=merged({}, req.get("Tags", [])),
     )
@@ -84,7 +83,7 @@ def replicate_key(call: Call, req: kms.ReplicateKeyRequest, both: Replication) -
     assert made is not None
     call.resources = (*call.resources, made)
     tags: list[kms.Tag] = [{"TagKey": name, "TagValue": value} for name, value in replica.tags.items()]
-    return {"ReplicaKeyMetadata": made.metadata(), "ReplicaPolicy": policy, "ReplicaTags": tags}
+    return {"ReplicaKeyMetadata": made.metadata(), "ReplicaPolicy": put.policy, "ReplicaTags": tags}
 
 
 class PrimaryMove(NamedTuple):

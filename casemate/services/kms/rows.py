@@ -24,7 +24,8 @@ class KeyRow(NamedTuple):
 
     manager: CUSTOMER or AWS; primary_region: of a multi-Region key, where its primary key is; rotation_period: days,
     0 without automatic rotation; deletion_window: days that the deletion of a primary key takes once its replicas are
-    gone; custom_key_store, external_id: where the material is and what it is called there, if it is not here.
+    gone; custom_key_store, external_id: where the material is and what it is called there, if it is not here;
+    principals: the unique ids of those whom the policy names by ARN, a JSON object; '' where it names nobody.
     """
 
     account: str
@@ -47,10 +48,17 @@ class KeyRow(NamedTuple):
     deletion_window: int = 0
     custom_key_store: str = ""
     external_id: str = ""
+    principals: str = ""
 
     @property
     def arn(self) -> str:
         return key_arn(self.account, self.region, self.id)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The unique ids of those whom the policy names, by ARN."""
+        ids: dict[str, str] = json.loads(self.principals) if self.principals else {}
+        return ids
 
     @property
     def is_primary(self) -> bool:

@@ -1,0 +1,111 @@
+"""Key policies name users and roles as they are when the policy is put."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from typing import Any
+
+import boto3
+import pytest
+from kms_support import ACCOUNT, DELEGATION, REGION, Kms, access_key, key_policy, refused, statement
+
+_numbers = count(1)
+NOBODY = "Policy contains a statement with one or more invalid principals."
+
+
+def iam(kms: Kms) -> Any:
+    return kms.server.client("iam", access_key("admin"))
+
+
+def new_user(kms: Kms, name: str = "") -> tuple[str, str, Any]:
+    """Name, ARN and a KMS client of a new user without policies."""
+    name = name or f"named-{next(_numbers)}"
+    arn = iam(kms).create_user(UserName=name)["User"]["Arn"]
+    made = iam(kms).create_access_key(UserName=name)["AccessKey"]
+    session: Any = boto3.session.Session(made["AccessKeyId"], made["SecretAccessKey"], region_name=REGION)
+    return name, arn, session.client("kms", endpoint_url=kms.server.endpoint)
+
+
+def delete(kms: Kms, name: str) -> None:
+    for key in iam(kms).list_access_keys(UserName=name)["AccessKeyMetadata"]:
+        iam(kms).delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    iam(kms).delete_user(UserName=name)
+
+
+def shown(kms: Kms, key_id: str) -> Any:
+    return json.loads(kms.of().get_key_policy(KeyId=key_id)["Policy"])["Statement"][1]["Principal"]["AWS"]
+
+
+@pytest.mark.parametrize("kind", ["user", "role"])
+def test_they_must_exist(kms: Kms, kind: str) -> None:
+    key_id = kms.key()["KeyId"]
+    document = json.dumps(
+        key_policy(DELEGATION, statement(f"arn:aws:iam::{ACCOUNT}:{kind}/nobody-is-this", "kms:*"))
+    )
+    with refused("MalformedPolicyDocumentException", NOBODY):
+        kms.of().put_key_policy(KeyId=key_id, Policy=document)
+    with refused("MalformedPolicyDocumentException", NOBODY):
+        kms.of().put_key_policy(KeyId=key_id, Policy=document, BypassPolicyLockoutSafetyCheck=True)
+    with refused("MalformedPolicyDocumentException", NOBODY):
+        kms.of().create_key(Policy=document)
+    unchanged = json.loads(kms.of().get_key_policy(KeyId=key_id)["Policy"])
+    assert len(unchanged["Statement"]) == 1
+
+
+def test_accounts_that_are_elsewhere_may_be_named(kms: Kms) -> None:
+    arn = "arn:aws:iam::999988887777:role/somewhere"
+    key_id = kms.key(key_policy(DELEGATION, statement(arn, "kms:*")))["KeyId"]
+    assert shown(kms, key_id) == arn
+
+
+def test_whoever_is_made_anew_is_somebody_else(kms: Kms) -> None:
+    name, arn, client = new_user(kms)
+    key_id = kms.key(key_policy(DELEGATION, statement(arn, "kms:Encrypt")))["KeyId"]
+    client.encrypt(KeyId=key_id, Plaintext=b"x")
+    user_id = iam(kms).get_user(UserName=name)["User"]["UserId"]
+    delete(kms, name)
+    assert shown(kms, key_id) == user_id, "AWS shows who is no more by their unique id"
+    _, again, other = new_user(kms, name)
+    assert again == arn
+    with refused("AccessDeniedException"):
+        other.encrypt(KeyId=key_id, Plaintext=b"x")
+    assert shown(kms, key_id) == user_id
+    # Put anew, the policy means the new one.
+    kms.of().put_key_policy(
+        KeyId=key_id, Policy=json.dumps(key_policy(DELEGATION, statement(arn, "kms:Encrypt")))
+    )
+    other.encrypt(KeyId=key_id, Plaintext=b"x")
+    delete(kms, name)
+
+
+def test_whoever_is_renamed_stays_the_same(kms: Kms) -> None:
+    name, arn, client = new_user(kms)
+    key_id = kms.key(key_policy(DELEGATION, statement(arn, "kms:Encrypt")))["KeyId"]
+    iam(kms).update_user(UserName=name, NewUserName=f"{name}-renamed")
+    assert shown(kms, key_id) == f"{arn}-renamed"
+    client.encrypt(KeyId=key_id, Plaintext=b"x")
+
+
+def test_a_roles_sessions_are_the_roles(kms: Kms) -> None:
+    name = f"named-{next(_numbers)}"
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}],
+    }
+    role = iam(kms).create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    key_id = kms.key(key_policy(DELEGATION, statement(role["Arn"], "kms:Encrypt")))["KeyId"]
+
+    def session() -> Any:
+        sts = kms.server.client("sts", access_key("admin"))
+        made = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
+        of: Any = boto3.session.Session(
+            made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"], REGION
+        )
+        return of.client("kms", endpoint_url=kms.server.endpoint)
+
+    session().encrypt(KeyId=key_id, Plaintext=b"x")
+    iam(kms).delete_role(RoleName=name)
+    iam(kms).create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    with refused("AccessDeniedException"):
+        session().encrypt(KeyId=key_id, Plaintext=b"x")
