@@ -26,10 +26,11 @@ T = TypeVar("T")
 
 class Before(Miss):
     """Something must be done before the request can go on (``Call.before``). The gate does it, and starts the request
-    again."""
+    again. waits: it waits for another machine, more than that it works."""
 
-    def __init__(self, name: str, do: Callable[[], Any], done: dict[str, Any]) -> None:
+    def __init__(self, name: str, do: Callable[[], Any], done: dict[str, Any], waits: bool = False) -> None:
         super().__init__(name)
+        self.waits = waits
         self._name = name
         self._do = do
         self._done = done
@@ -133,15 +134,16 @@ class Call:
             return cache.fresh(key, self.tx)
         return cache.get(key, self.transaction)
 
-    def before(self, name: str, do: Callable[[], T]) -> T:
+    def before(self, name: str, do: Callable[[], T], *, waits: bool = False) -> T:
         """What ``do`` gives. It is run once, before the request's transaction, in a thread that may wait: for what is
         slow, or waits for others, or needs a transaction of its own. The request then starts again from its first
-        step and comes here again. name: what tells it from the request's other ones.
+        step and comes here again. name: what tells it from the request's other ones; waits: it waits for another
+        machine, so that it had better not take one of the few threads that use the database.
 
         What it has done stays done, whatever becomes of the request."""
         name = self.scope + name
         if name not in self.done_before:
-            raise Before(name, do, self.done_before)
+            raise Before(name, do, self.done_before, waits)
         result: T = self.done_before[name]
         return result
 

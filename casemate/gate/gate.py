@@ -97,7 +97,8 @@ class Gate:
     """What stands between the transport and the services (an ``http.Application``).
 
     Made and run in the event loop's thread. soon: runs a function in the loop's next round; in_loop: the same, called
-    from any thread; in_thread: runs one in a thread that may wait; parts: the services' own state, by type, for
+    from any thread; in_thread: runs one in a thread that may wait; apart: runs one in a
+    thread that may wait for other machines, in_thread unless given; parts: the services' own state, by type, for
     ``Call.part``; quotas: those that apply, for ``Call.limit``; region: where unsigned requests act; paths: the
     server's own operations by method and path; relaxed: replies may leave before their audit record is durable, for
     those who choose so.
@@ -122,6 +123,7 @@ class Gate:
         paths: Mapping[tuple[str, bytes], Route] | None = None,
         cors: Cors | None = None,
         relaxed: bool = False,
+        apart: Callable[..., object] | None = None,
     ) -> None:
         self.clock = clock
         self.directory = directory
@@ -133,6 +135,7 @@ class Gate:
         self._cors = cors or Cors()
         self._in_loop = in_loop
         self._in_thread = in_thread
+        self._apart = apart or in_thread
         self._soon = soon
         self._gathered = 0
         self._gathered_before = 0
@@ -160,8 +163,9 @@ class Gate:
         call = self._receive(exchange)
         try:
             self._run(call)
-        except Miss:
-            self._in_thread(self._run_waiting, call)
+        except Miss as miss:
+            apart = _waits(miss)
+            (self._apart if apart else self._in_thread)(self._run_waiting, call, apart)
 
     async def stream(self, exchange: Exchange) -> None:
         """No served operation takes a body that is not held in memory, and ``accept`` names none."""
@@ -260,8 +264,8 @@ class Gate:
             refusal = error
         self._leave(call, result, refusal)
 
-    def _run_waiting(self, missed: Call) -> None:
-        """The same again, in a thread that may wait for the database."""
+    def _run_waiting(self, missed: Call, apart: bool) -> None:
+        """The same again, in a thread that may wait for the database. apart: also for other machines."""
         call = missed
 
         def run(tx: Tx) -> Mapping[str, Any] | None:
@@ -278,20 +282,25 @@ class Gate:
         try:
             if time.perf_counter() - missed.started > _PATIENCE:
                 raise Unavailable("too many requests wait for the database")
-            result = self._read(run)
+            result = self._read(run, apart)
             if result is None:
                 self._submit(call)
                 return
+        except Before:
+            self._apart(self._run_waiting, call, True)
+            return
         except Exception as error:
             refusal = error
         self._leave(call, result, refusal)
 
-    def _read(self, run: Callable[[Tx], T]) -> T:
-        """A read, and before it whatever it finds to be wanted first."""
+    def _read(self, run: Callable[[Tx], T], apart: bool) -> T:
+        """A read, and before it whatever it finds to be wanted first. Raises Before for what is to be done apart."""
         while True:
             try:
                 return self.store.read(run)
             except Before as before:
+                if before.waits and not apart:
+                    raise
                 wanted = before
             wanted.fulfil()
 
@@ -382,7 +391,7 @@ class Gate:
     def _leave_write(self, call: Call, acted: _Acted | None, refusal: BaseException | None) -> None:
         """A write's transaction is over. What leaves is of the run that was committed, which need not be the last."""
         if isinstance(refusal, Before):
-            self._in_thread(self._submit_after, call, refusal)
+            (self._apart if refusal.waits else self._in_thread)(self._submit_after, call, refusal)
             return
         if acted is None:
             self._leave(call, None, refusal)
@@ -499,6 +508,10 @@ def _as_aws_error(error: BaseException, call: Call) -> AwsError:
     frames = "".join(traceback.format_tb(error.__traceback__))
     log.error("request %s failed: %s\n%s", call.request_id, type(error).__qualname__, frames)
     return AwsError("InternalFailure", f"An internal error occurred (request {call.request_id}).", 500)
+
+
+def _waits(miss: Miss) -> bool:
+    return isinstance(miss, Before) and miss.waits
 
 
 def _not_served(operation: Operation[Any, Any]) -> AwsError:

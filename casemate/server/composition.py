@@ -135,6 +135,7 @@ class Worker:
     gate: Gate
     jobs: Jobs
     threads: ThreadPoolExecutor
+    apart: ThreadPoolExecutor
     uses: Uses
     meter: Meter
 
@@ -144,6 +145,7 @@ class Worker:
         self.jobs.stop()
         self.meter.stop()
         self.threads.shutdown(wait=True)
+        self.apart.shutdown(wait=True)
         try:
             self.uses.flush(self.opened.store)
         except StoreError:
@@ -182,6 +184,8 @@ def open_worker(
     if opened is None:
         opened = open_data(config, seed)
     threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="casemate-read")
+    # For requests that wait for another machine (a key store's), so that others need not wait for it as well.
+    apart = ThreadPoolExecutor(max_workers=32, thread_name_prefix="casemate-apart")
     gate: Gate
 
     def durable(batch: list[Call | None], error: BaseException | None) -> None:
@@ -190,13 +194,13 @@ def open_worker(
     journal: Journal[Call | None] = Journal(
         config.journal, JournalCipher(opened.root), durable, worker=f"{number:02d}-{os.getpid()}"
     )
-    built = _build(opened, journal, threads.submit, loop.call_soon_threadsafe, loop.call_soon)
+    built = _build(opened, journal, threads.submit, apart.submit, loop.call_soon_threadsafe, loop.call_soon)
     gate, uses, meter = built.gate, built.uses, built.meter
     jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
     _write_uses(loop, uses, opened.store)
     if number == 0:
         _count_usage(loop, meter, threads)
-    return Worker(opened, journal, gate, jobs, threads, uses, meter)
+    return Worker(opened, journal, gate, jobs, threads, apart, uses, meter)
 
 
 class Built(NamedTuple):
@@ -212,6 +216,7 @@ def _build(
     opened: Opened,
     journal: GateJournal,
     in_thread: Callable[..., object],
+    apart: Callable[..., object],
     in_loop: Callable[..., object],
     soon: Callable[..., object],
 ) -> Built:
@@ -251,6 +256,7 @@ def _build(
         clock=opened.clock,
         throttle=_throttle(opened.config, values),
         in_thread=in_thread,
+        apart=apart,
         in_loop=in_loop,
         soon=soon,
         parts=parts,
@@ -269,7 +275,7 @@ def gate_at_rest(opened: Opened) -> Built:
     def never(*_: object) -> object:
         raise RuntimeError("no request comes in here")
 
-    return _build(opened, _NoJournal(), never, never, never)
+    return _build(opened, _NoJournal(), never, never, never, never)
 
 
 class _NoJournal:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -182,6 +184,33 @@ def test_cryptographic_operations_fail_by_one_code_and_the_proxys_reason(
         assert "what the proxy says" in stores.kms.server.log
         assert stores.described(store)["ConnectionState"] == "CONNECTED"
         assert stores.client.decrypt(CiphertextBlob=blob)["Plaintext"] == b"p"
+
+
+def test_requests_that_wait_for_a_proxy_keep_no_others_waiting(stores: Stores) -> None:
+    """More of them than there are threads for the database."""
+    arrived, go = threading.Semaphore(0), threading.Event()
+
+    def hold(path: str, request: dict[str, Any]) -> None:
+        arrived.release()
+        assert go.wait(15)
+
+    with stores.store(stores.external()) as store, ThreadPoolExecutor(8) as threads:
+        key = external_key(stores, store, stores.proxy.new_key())["KeyId"]
+        with stores.proxy.failing(hold):
+            try:
+                held = [
+                    threads.submit(stores.client.encrypt, KeyId=key, Plaintext=b"%d" % number)
+                    for number in range(8)
+                ]
+                assert all(arrived.acquire(timeout=15) for _ in held), "all of them are under way at once"
+                assert stores.client.list_keys()["Keys"], "which is read from the database"
+                stores.client.create_key()
+                assert not any(each.done() for each in held)
+            finally:
+                go.set()
+            blobs = [each.result()["CiphertextBlob"] for each in held]
+        opened = [stores.client.decrypt(CiphertextBlob=blob)["Plaintext"] for blob in blobs]
+        assert opened == [b"%d" % number for number in range(8)]
 
 
 def test_a_dry_run_asks_no_proxy_to_encrypt(stores: Stores) -> None:

@@ -63,7 +63,7 @@ def place_for(call: Call, req: Mapping[str, Any], key_id: str) -> Mapping[str, A
     if store.state != CONNECTED:
         raise invalid_state(store, "Connect the custom key store before you create a KMS key in it.")
     if store.type == CLOUDHSM:
-        call.before(f"key {key_id} in an HSM", lambda: _made(call, store, key_id))
+        call.before(f"key {key_id} in an HSM", lambda: _made(call, store, key_id), waits=True)
         return {"custom_key_store": store.id, "external_id": key_id}
     name = req["XksKeyId"]
     if name in keys_in(call.tx, store):
@@ -71,7 +71,8 @@ def place_for(call: Call, req: Mapping[str, Any], key_id: str) -> Mapping[str, A
             "XksKeyAlreadyInUseException",
             f"The external key {name} is already associated with another KMS key in this external key store.",
         )
-    _must_be_suitable(call.before(f"external key {name}", lambda: _described(call, store, name)))
+    found = call.before(f"external key {name}", lambda: _described(call, store, name), waits=True)
+    _must_be_suitable(found)
     # KMS's own layer is under its own material.
     material = call.before(f"material for {name}", lambda: os.urandom(MATERIAL_BYTES))
     return {"custom_key_store": store.id, "external_id": name, "material": material}

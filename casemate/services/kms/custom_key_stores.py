@@ -305,7 +305,7 @@ def _must_have_a_cluster(
             "IncorrectTrustAnchorException",
             f"The trust anchor certificate is not that of the CloudHSM cluster {cluster_id}.",
         )
-    if not call.before(f"cluster {cluster_id}", lambda: _is_there(call, store)):
+    if not call.before(f"cluster {cluster_id}", lambda: _is_there(call, store), waits=True):
         raise AwsError(
             "CloudHsmClusterNotActiveException", f"The CloudHSM cluster {cluster_id} is not active."
         )
@@ -374,7 +374,7 @@ def _must_have_a_proxy(call: Call, store: KeyStore) -> None:
             return told(store, error)
         return None
 
-    failed = call.before("health of the proxy", ask)
+    failed = call.before("health of the proxy", ask, waits=True)
     if failed is not None:
         raise proxy_refused(store, failed)
 
@@ -399,4 +399,4 @@ def random_of(call: Call, store_id: str, count: int) -> bytes:
             text = "The system timed out while trying to fulfill the request."
             raise AwsError("DependencyTimeoutException", text, 503) from None
 
-    return call.before(f"{count} random bytes of {store_id}", draw)
+    return call.before(f"{count} random bytes of {store_id}", draw, waits=True)

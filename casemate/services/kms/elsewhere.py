@@ -69,7 +69,7 @@ def seal(call: Call, key: Key, plaintext: bytes, context: Mapping[str, str]) -> 
     store = connected_store_of(call, key)
     end_dry_run(call.request)
     name = _name("seal", key, plaintext, context)
-    return call.before(name, lambda: _seal(call, store, key, plaintext, context))
+    return call.before(name, lambda: _seal(call, store, key, plaintext, context), waits=True)
 
 
 def new_data_key(call: Call, key: Key, size: int, context: Mapping[str, str]) -> tuple[bytes, bytes]:
@@ -81,14 +81,15 @@ def new_data_key(call: Call, key: Key, size: int, context: Mapping[str, str]) ->
         data_key = os.urandom(size)
         return data_key, _seal(call, store, key, data_key, context)
 
-    return call.before(_name(f"data key {size}", key, b"", context), make)
+    return call.before(_name(f"data key {size}", key, b"", context), make, waits=True)
 
 
 def unseal(call: Call, key: Key, blob: bytes, context: Mapping[str, str]) -> bytes:
     """The plaintext of a blob that says that it is the key's. Raises InvalidCiphertextException,
     KMSInvalidStateException."""
     store = connected_store_of(call, key)
-    return call.before(_name("open", key, blob, context), lambda: _open(call, store, key, blob, context))
+    name = _name("open", key, blob, context)
+    return call.before(name, lambda: _open(call, store, key, blob, context), waits=True)
 
 
 def _name(what: str, key: Key, data: bytes, context: Mapping[str, str]) -> str:
