@@ -145,6 +145,25 @@ def test_aliases_have_one_that_can_be_raised(server: Server) -> None:
     kms.create_alias(AliasName="alias/two", TargetKeyId=key["KeyId"])
 
 
+def test_iams_quotas_are_global(server: Server) -> None:
+    iam, quotas = server.client("iam"), server.client("service-quotas")
+    trust = (
+        '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", '
+        '"Principal": {"Service": "ec2.amazonaws.com"}}}'
+    )
+    iam.create_role(RoleName="quotas", AssumeRolePolicyDocument=trust)
+    assert iam.get_account_summary()["SummaryMap"]["RolesQuota"] == 1000
+    quota(server, "set", "iam", "L-FE177D64", "1", "--region", "eu-west-1")
+    assert iam.get_account_summary()["SummaryMap"]["RolesQuota"] == 1
+    with refused("LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1", 409):
+        iam.create_role(RoleName="more", AssumeRolePolicyDocument=trust)
+    quotas.request_service_quota_increase(ServiceCode="iam", QuotaCode="L-FE177D64", DesiredValue=2000)
+    iam.create_role(RoleName="more", AssumeRolePolicyDocument=trust)
+    quota(server, "set", "iam", "L-0DA4ABF3", "0")
+    with refused("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 0", 409):
+        iam.attach_role_policy(RoleName="more", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+
+
 def test_on_postgresql_too(tmp_path: Path, postgres_url: str) -> None:
     env = {"CASEMATE_DATABASE": postgres_url, "CASEMATE_QUOTAS": "aws", "CASEMATE_QUOTA_APPROVAL": "never"}
     with running_server(tmp_path, "--dev", env=env) as server:
