@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from casemate.server.config import Config
     from casemate.store.database import Tx
 
-BY = ("usage", "key", "operation", "account", "region", "day")
-
 
 class Cost(NamedTuple):
     """One row. quantity: of the unit; None where its lines are of several, and the unit is ''."""
@@ -40,10 +38,16 @@ def cost(options: argparse.Namespace) -> int:
     from casemate.engine.billing.bill import month_after
     from casemate.engine.billing.prices import current_prices
 
+    by = options.by.split(",")
+    for each in by:
+        if each not in _NAMES:
+            raise CommandError(
+                f"--by takes {', '.join(_NAMES)}, or several of them with commas between", status=2
+            )
     config = as_running(initialised(options))
     prices = current_prices()
     lines, month, today = _lines(config, options, prices)
-    costs = grouped(lines, options.by, prices)
+    costs = grouped(lines, by, prices)
     total = sum((line.cost for line in lines), Decimal(0))
     if options.format == "json":
         print(
@@ -75,12 +79,17 @@ def cost(options: argparse.Namespace) -> int:
         )
         print(table(costs, total))
     if options.plot is not None:
-        _plot(options, lines, costs, month, prices)
+        _plot(options, lines, by, costs, month, prices)
     return 0
 
 
 def _plot(
-    options: argparse.Namespace, lines: Sequence[Line], costs: Sequence[Cost], month: date, prices: Prices
+    options: argparse.Namespace,
+    lines: Sequence[Line],
+    by: Sequence[str],
+    costs: Sequence[Cost],
+    month: date,
+    prices: Prices,
 ) -> None:
     if options.plot == "-":
         # What reads JSON is not to read bars.
@@ -94,9 +103,10 @@ def _plot(
             "--plot takes a file whose name ends in .svg, or nothing for the terminal", status=2
         )
     by_name: dict[str, dict[date, Decimal]] = {}
-    name_of = _NAMES[options.by if options.by != "day" else "usage"]
+    # The days are the drawing's own.
+    kinds = [each for each in by if each != "day"] or ["usage"]
     for line in lines:
-        of_day = by_name.setdefault(name_of(line, prices), {})
+        of_day = by_name.setdefault(_name(line, kinds, prices), {})
         of_day[line.day] = of_day.get(line.day, Decimal(0)) + line.cost
     try:
         path.write_text(
@@ -177,11 +187,15 @@ _NAMES: dict[str, Callable[[Line, Prices], str]] = {
 }
 
 
-def grouped(lines: Sequence[Line], by: str, prices: Prices) -> list[Cost]:
+def _name(line: Line, by: Sequence[str], prices: Prices) -> str:
+    return "  ".join(_NAMES[each](line, prices) for each in by)
+
+
+def grouped(lines: Sequence[Line], by: Sequence[str], prices: Prices) -> list[Cost]:
     """A row for each name, the dearest first; days in their order."""
     groups: dict[str, list[Line]] = {}
     for line in lines:
-        groups.setdefault(_NAMES[by](line, prices), []).append(line)
+        groups.setdefault(_name(line, by, prices), []).append(line)
     rows = []
     for name, of_name in groups.items():
         units = {prices.of(line.service, line.usage_type).unit for line in of_name}
@@ -189,7 +203,7 @@ def grouped(lines: Sequence[Line], by: str, prices: Prices) -> list[Cost]:
         quantity = sum((line.quantity for line in of_name), Decimal(0))
         cost_of = sum((line.cost for line in of_name), Decimal(0))
         rows.append(Cost(name, quantity if unit else None, unit, cost_of))
-    if by == "day":
+    if by[0] == "day":
         return sorted(rows, key=lambda row: row.name)
     return sorted(rows, key=lambda row: (-row.cost, row.name))
 

@@ -309,9 +309,10 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--month", metavar="YYYY-MM", help="default: the present one")
     cost.add_argument(
         "--by",
-        choices=("usage", "key", "operation", "account", "region", "day"),
+        metavar="WHAT",
         default="usage",
-        help="what a row is (default: usage, the kind of what is charged)",
+        help="what a row is: usage (the kind of what is charged; default), key, operation, account, region, day, or "
+        "several, as key,operation",
     )
     cost.add_argument("--account", metavar="ID", help="this account's alone")
     cost.add_argument(

@@ -229,6 +229,40 @@ def test_the_values_of_a_dimension(used: tuple[Server, list[str]]) -> None:
             values(**wrong)
 
 
+def test_costs_of_single_keys(used: tuple[Server, list[str]]) -> None:
+    server, keys = used
+    ce = server.client("ce")
+    tomorrow = today() + timedelta(days=1)
+    request: dict[str, Any] = {
+        "TimePeriod": {"Start": str(today() - timedelta(days=1)), "End": str(tomorrow)},
+        "Granularity": "DAILY",
+        "Metrics": ["UsageQuantity", "UnblendedCost"],
+        "Filter": {"And": [KMS, _only("OPERATION", "Encrypt")]},
+    }
+    by_key = {"GroupBy": [{"Type": DIMENSION, "Key": "RESOURCE_ID"}]}
+    answer = ce.get_cost_and_usage_with_resources(**request, **by_key)
+    found = {
+        group["Keys"][0].rpartition("/")[2]: group["Metrics"]["UsageQuantity"]["Amount"]
+        for group in answer["ResultsByTime"][-1]["Groups"]
+    }
+    assert found == {keys[0]: "5", keys[1]: "3"}
+    one = _only("RESOURCE_ID", f"arn:aws:kms:us-east-1:000000000000:key/{keys[0]}")
+    filtered = ce.get_cost_and_usage_with_resources(**{**request, "Filter": one})["ResultsByTime"][-1]
+    assert filtered["Total"]["UsageQuantity"]["Unit"] == "N/A"
+    assert float(filtered["Total"]["UsageQuantity"]["Amount"]) > 6
+    with refused("ValidationException", "Group by or filter by RESOURCE_ID."):
+        ce.get_cost_and_usage_with_resources(**request)
+    long_ago = {"Start": str(today() - timedelta(days=15)), "End": str(tomorrow)}
+    with refused("ValidationException", "The start date cannot be earlier than 14 days ago."):
+        ce.get_cost_and_usage_with_resources(**{**request, **by_key, "TimePeriod": long_ago})
+    with refused("ValidationException"):
+        ask(server, Filter={"Not": {"Or": [one, KMS]}})
+    with refused("ValidationException"):
+        ask(server, **by_key)
+    with refused("ValidationException"):
+        ce.get_dimension_values(TimePeriod=month(), Dimension="RESOURCE_ID")
+
+
 def test_asking_costs_a_cent(used: tuple[Server, list[str]]) -> None:
     server = used[0]
 

@@ -306,6 +306,8 @@ def test_tables_and_plots(dev: Server, tmp_path: Path) -> None:
     assert key in lines[1]
     assert lines[2].split()[0] == "total"
     assert "█" in lines[-1]
+    both = by_name(cost(dev, "--by", "region,operation"))
+    assert both["us-east-1  kms:Encrypt"] == "2"
     file = tmp_path / "costs.svg"
     done = casemate("cost", "--data", str(dev.data), "--plot", str(file), "--by", "operation")
     assert (done.returncode, done.stderr) == (0, f"{file} is written.\n")

@@ -100,6 +100,8 @@ def test_what_has_no_key_counts_as_symmetric() -> None:
     assert charged(kms_quotas.cryptographic(CALL, {}, absent)) == [
         ("kms:CryptographicOperationsSymmetric", "us-east-1")
     ]
+    random = kms_quotas.cryptographic(CALL, {"CustomKeyStoreId": "cks-1"}, absent)
+    assert charged(random)[1:] == [("kms:CustomKeyStore/cks-1", "us-east-1")]
 
 
 def test_a_re_encryption_counts_for_each_kind_once() -> None:

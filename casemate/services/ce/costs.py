@@ -1,4 +1,4 @@
-"""GetCostAndUsage, GetDimensionValues."""
+"""GetCostAndUsage, GetCostAndUsageWithResources, GetDimensionValues."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from casemate.gate.regions import partition_of
 from casemate.gate.resource import Resource
 from casemate.services.ce.meter import Meter, Overtaken
 from casemate.services.ce.query import (
+    RESOURCE_ID,
     check_metrics,
     dimension,
+    dimensions_of,
     grouping,
     invalid,
     metrics_of,
@@ -31,6 +33,7 @@ from casemate.services.ce.usage import Bills, lines, today
 from casemate.store.journal_format import JournalTampered
 
 _MONTHS_BACK = 14
+_DAYS_OF_RESOURCES = 14
 _GROUPS_ON_PAGE = 5_000
 _VALUES_ON_PAGE = 1_000
 
@@ -103,19 +106,46 @@ def get_cost_and_usage(
     call: Call, req: api.GetCostAndUsageRequest, target: Resource
 ) -> api.GetCostAndUsageResponse:
     """What the account's use would cost on AWS, by day or month, filtered and grouped."""
+    period = _period(call, req["TimePeriod"])
+    if RESOURCE_ID in (
+        *dimensions_of(req.get("Filter")),
+        *(each.get("Key") for each in req.get("GroupBy", [])),
+    ):
+        raise invalid(f"Dimension {RESOURCE_ID} is not supported.")
+    return cast("api.GetCostAndUsageResponse", _costs(call, "GetCostAndUsage", req, period))
+
+
+@api.GetCostAndUsageWithResources.reads(everything)
+def get_cost_and_usage_with_resources(
+    call: Call, req: api.GetCostAndUsageWithResourcesRequest, target: Resource
+) -> api.GetCostAndUsageWithResourcesResponse:
+    """The same of single resources, as keys are, of the last 14 days."""
+    period = _period(call, req["TimePeriod"])
+    if period.start < today(call.now) - timedelta(days=_DAYS_OF_RESOURCES):
+        raise invalid(f"The start date cannot be earlier than {_DAYS_OF_RESOURCES} days ago.")
+    if RESOURCE_ID not in (
+        *dimensions_of(req["Filter"]),
+        *(each.get("Key") for each in req.get("GroupBy", [])),
+    ):
+        raise invalid(f"Group by or filter by {RESOURCE_ID}.")
+    return cast(
+        "api.GetCostAndUsageWithResourcesResponse", _costs(call, "GetCostAndUsageWithResources", req, period)
+    )
+
+
+def _costs(call: Call, operation: str, req: Mapping[str, Any], period: Period) -> dict[str, Any]:
     if req["Granularity"] == "HOURLY":
         raise AwsError(
             "AccessDeniedException",
             "Hourly data granularity is an opt-in only feature. You can enable this feature from the PAYER "
             "account's Cost Explorer Settings page.",
         )
-    period = _period(call, req["TimePeriod"])
-    names = req["Metrics"]
+    names = req.get("Metrics", [])
     check_metrics(names)
     wanted = test_of(req.get("Filter"))
     definitions = req.get("GroupBy", [])
     group_of = grouping(definitions)
-    token = _Token("GetCostAndUsage", req)
+    token = _Token(operation, req)
     everything_used, account_names = _used(call, period)
     used = [line for line in everything_used if wanted(line)]
     present = month_of(today(call.now))
@@ -152,7 +182,7 @@ def get_cost_and_usage(
         answer["GroupDefinitions"] = definitions
     if token.skipped + _GROUPS_ON_PAGE < len(entries):
         answer["NextPageToken"] = token.after(_GROUPS_ON_PAGE)
-    return cast("api.GetCostAndUsageResponse", answer)
+    return answer
 
 
 def _split(period: Period, *, monthly: bool) -> Iterable[Period]:
@@ -172,6 +202,8 @@ def get_dimension_values(
     if context != "COST_AND_USAGE":
         raise invalid(f"Context {context} is not supported.")
     period = _period(call, req["TimePeriod"])
+    if req["Dimension"] == RESOURCE_ID:
+        raise invalid(f"Dimension {RESOURCE_ID} is not supported.")
     of_line = dimension(req["Dimension"])
     wanted = test_of(req.get("Filter"))
     sorting = req.get("SortBy", [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,8 @@ Test = Callable[[Line], bool]
 COSTS = ("AmortizedCost", "BlendedCost", "NetAmortizedCost", "NetUnblendedCost", "UnblendedCost")
 METRICS = frozenset({*COSTS, "NormalizedUsageAmount", "UsageQuantity"})
 
+RESOURCE_ID = "RESOURCE_ID"
+
 _LINE_HAS: Mapping[str, Callable[[Line], str]] = {
     "SERVICE": lambda line: current_prices().services[line.service].name,
     "OPERATION": lambda line: line.operation,
@@ -26,6 +28,7 @@ _LINE_HAS: Mapping[str, Callable[[Line], str]] = {
     "RECORD_TYPE": lambda _: "Usage",
     "LEGAL_ENTITY_NAME": lambda _: "Amazon Web Services, Inc.",
     "BILLING_ENTITY": lambda _: "AWS",
+    RESOURCE_ID: lambda line: line.resource or "NoResourceId",
     # What no line here has, as Cost Explorer names it.
     "AZ": lambda _: "NoAZ",
     "INSTANCE_TYPE": lambda _: "NoInstanceType",
@@ -36,7 +39,7 @@ _LINE_HAS: Mapping[str, Callable[[Line], str]] = {
 _GROUPED = frozenset(
     {
         *("AZ", "INSTANCE_TYPE", "LEGAL_ENTITY_NAME", "LINKED_ACCOUNT", "OPERATION", "PLATFORM", "REGION"),
-        *("SERVICE", "TENANCY", "RECORD_TYPE", "USAGE_TYPE"),
+        *("SERVICE", "TENANCY", "RECORD_TYPE", "USAGE_TYPE", RESOURCE_ID),
     }
 )
 
@@ -54,6 +57,16 @@ def dimension(name: str) -> Callable[[Line], str]:
 
 
 # --- filters
+
+
+def dimensions_of(expression: Mapping[str, Any] | None) -> Iterator[str]:
+    """The dimensions that a filter looks at."""
+    if expression is None:
+        return
+    if "Dimensions" in expression:
+        yield expression["Dimensions"].get("Key", "")
+    for each in (*expression.get("And", ()), *expression.get("Or", ()), expression.get("Not")):
+        yield from dimensions_of(each)
 
 
 def test_of(expression: Mapping[str, Any] | None) -> Test:

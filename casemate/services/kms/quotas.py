@@ -218,7 +218,11 @@ def cryptographic(call: Call, request: Mapping[str, Any], target: Any) -> Charge
     source = getattr(target, "source", None)
     if source is None:
         key = getattr(target, "key", None)
-        return ((SYMMETRIC, call.region),) if key is None else cryptographic(call, request, key)
+        if key is not None:
+            return cryptographic(call, request, key)
+        store = request.get("CustomKeyStoreId")
+        own = (SYMMETRIC, call.region)
+        return (own,) if store is None else (own, (f"{_STORES['AWS_CLOUDHSM']}/{store}", call.region))
     both = (*cryptographic(call, request, source), *cryptographic(call, request, target.destination))
     return dict.fromkeys(both)
 
