@@ -228,7 +228,7 @@ def _build(
     meter = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED)
     settings = opened.config
     parts: dict[type, Any] = {
-        Entities: Entities(opened.keyring),
+        Entities: directory.entities,
         Grants: opened.keys.grants,
         Backends: Backends(settings.cloudhsm_clusters, settings.xks_proxies, settings.xks_timeout),
         Keys: opened.keys,

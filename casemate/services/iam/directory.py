@@ -38,7 +38,8 @@ class IamDirectory:
     ) -> None:
         self._keyring = keyring
         self._organizations = organizations or NoOrganizations()
-        self._entities = Entities(keyring)
+        self.entities = Entities(keyring)
+        """The rows, for IAM's operations too, so that what one has opened the others need not open."""
         self._credentials: Cache[str, Credential | None] = Cache(store, DOMAIN, self._load)
         self._roles: Cache[tuple[str, str], RoleEntry | None] = Cache(store, DOMAIN, self._load_role)
         self._groups: Cache[tuple[str, str], tuple[Policy, ...]] = Cache(store, DOMAIN, self._load_group)
@@ -62,7 +63,7 @@ class IamDirectory:
 
     def user(self, account: str, name: str, access_key_id: str, tx: Tx) -> Identity | None:
         """A user as a caller by an access key, whether or not there is that key; None when there is no such user."""
-        user = self._entities.find(tx, entities.User, account, name)
+        user = self.entities.find(tx, entities.User, account, name)
         return None if user is None or user.name != name else self._user(tx, user, access_key_id)
 
     def role(self, account: str, name: str, tx: Tx | None) -> RoleEntry | None:
@@ -80,15 +81,15 @@ class IamDirectory:
 
     def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:
         """Whether it is what the user's MFA device shows now; then it is used up."""
-        return mfa.proves(self._entities, tx, user.account, user.id, serial, code, time.time())
+        return mfa.proves(self.entities, tx, user.account, user.id, serial, code, time.time())
 
     def principal_ids(self, tx: Tx, policy: Policy) -> Mapping[str, str | None]:
         """The unique ids of all users and roles that a policy names, by ARN; None of those that do not exist."""
-        return ids_named(tx, self._entities, policy)
+        return ids_named(tx, self.entities, policy)
 
     def principal_names(self, tx: Tx, ids: Mapping[str, str]) -> Mapping[str, str]:
         """What those are called now who had these ARNs and ids, where that is another name."""
-        return names_now(tx, self._entities, ids)
+        return names_now(tx, self.entities, ids)
 
     # --- loading
 
@@ -101,7 +102,7 @@ class IamDirectory:
         account, user, wrapped, status = row
         secret = unwrap_secret(tx, self._keyring, account, user, access_key_id, status, wrapped)
         if user:
-            found = self._entities.find(tx, entities.User, account, user)
+            found = self.entities.find(tx, entities.User, account, user)
             if found is None or found.name != user:
                 return None
             identity = self._user(tx, found, access_key_id)
@@ -144,7 +145,7 @@ class IamDirectory:
         if not session.name:
             # The federated user of a root user.
             return sessions.of_federated(session, _root(session.account, session.access_key_id), limit)
-        user = self._entities.find(tx, entities.User, session.account, session.name)
+        user = self.entities.find(tx, entities.User, session.account, session.name)
         if user is None or user.id != session.id:
             return None
         identity = self._user(tx, user, session.access_key_id)
@@ -170,7 +171,7 @@ class IamDirectory:
         return Identity(principal, attached, principal_keys(principal) | tag_keys(user.tags), audit)
 
     def _load_role(self, tx: Tx, key: tuple[str, str]) -> RoleEntry | None:
-        role = self._entities.find(tx, entities.Role, *key)
+        role = self.entities.find(tx, entities.Role, *key)
         if role is None or self._organizations.standing(role.account, tx).closed:
             return None
         return RoleEntry(
@@ -187,17 +188,17 @@ class IamDirectory:
 
     def _load_issuer(self, tx: Tx, key: tuple[str, str]) -> OidcIssuer | None:
         account, url = key
-        provider = self._entities.find(tx, entities.OidcProvider, account, url.removeprefix("https://"))
+        provider = self.entities.find(tx, entities.OidcProvider, account, url.removeprefix("https://"))
         if provider is None or f"https://{provider.name}" != url:
             return None
         return OidcIssuer(account, provider.arn, url, tuple(provider.clients), tuple(provider.thumbprints))
 
     def _load_group(self, tx: Tx, key: tuple[str, str]) -> tuple[Policy, ...]:
-        return tuple(self._permissions(tx, self._entities.with_id(tx, entities.Group, *key)))
+        return tuple(self._permissions(tx, self.entities.with_id(tx, entities.Group, *key)))
 
     def _load_policy(self, tx: Tx, key: tuple[str, str]) -> Policy | None:
         account, arn = key
-        policy = aws_managed().get(arn) or self._entities.policy(tx, account, arn)
+        policy = aws_managed().get(arn) or self.entities.policy(tx, account, arn)
         return None if policy is None else parse(policy.document, "identity").named(arn)
 
     def _attached(self, tx: Tx, account: str, arn: str) -> Policy:
