@@ -14,7 +14,8 @@ from casemate.gate.call import Call
 
 T = TypeVar("T")
 
-_SLOW = frozenset({"RSA_3072", "RSA_4096"})
+
+_SLOW = frozenset({"RSA_3072", "RSA_4096", "ML_DSA_65", "ML_DSA_87"})
 """Specs whose private keys take 0.7 ms and more for each use."""
 
 
