@@ -32,6 +32,7 @@ from casemate.services.iam.accounts import IamAccounts
 from casemate.services.iam.entities import KINDS
 from casemate.services.iam.identities import unwrap_secret
 from casemate.services.iam.store import Entities
+from casemate.services.kms.key_stores import KeyStores
 from casemate.services.organizations.state import Organizations
 from casemate.store.database import StoreError, Tx
 from casemate.store.journal_format import JournalTampered
@@ -234,7 +235,8 @@ def _rotation(config: Config) -> Iterator[Finding]:
 
 
 def _rows(opened: Opened) -> Finding:
-    """Every user, access key, organisation and KMS key with its aliases opens under its account's key."""
+    """Every user, access key, organisation, custom key store, and KMS key with its aliases opens under its account's
+    key."""
 
     def look(tx: Tx) -> tuple[int, list[str]]:
         checked, broken = 0, []
@@ -266,6 +268,13 @@ def _rows(opened: Opened) -> Finding:
                 opened.keys.load(tx, account, region, key_id)
             except (EnvelopeError, PolicyError):
                 broken.append(f"KMS key {key_id}")
+        key_stores = KeyStores(opened.store, opened.keyring)
+        for account, region, store_id in tx.all("SELECT account, region, id FROM kms_key_stores"):
+            checked += 1
+            try:
+                key_stores.load(tx, (account, region, store_id))
+            except EnvelopeError:
+                broken.append(f"custom key store {store_id}")
         return checked, broken
 
     try:

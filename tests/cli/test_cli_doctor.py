@@ -121,6 +121,13 @@ def journal_in_the_future(config: Config) -> None:
             ),
             "keys: user ",
         ),
+        (
+            altered(
+                "INSERT INTO kms_key_stores VALUES ('111122223333', 'us-east-1', 'cks-1', 'n', 'AWS_CLOUDHSM', 1.0, "
+                "'CONNECTED', '', '{}', zeroblob(93))"
+            ),
+            "keys: custom key store cks-1",
+        ),
         (altered("UPDATE account_keys SET wrapped = zeroblob(80) WHERE account = '111122223333'"), "keys: "),
         (altered("UPDATE root_key SET record = zeroblob(80)"), "seal: "),
         (torn_page, "database: "),

@@ -6,55 +6,25 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from softhsm_support import PIN, softhsm
 
 from casemate.engine.envelope.errors import SealError, WrongSeal
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.engine.envelope.seal_pkcs11 import Pkcs11Seal
 from casemate.engine.envelope.seals import open_seal
 
-PIN = "738291"
-PLACES = (
-    Path("/usr/lib/softhsm/libsofthsm2.so"),
-    Path("/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"),
-    Path("/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so"),
-    Path("/usr/lib64/softhsm/libsofthsm2.so"),
-)
-
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The library, with the tokens "casemate" and "other"; their keys are made by the tests."""
-    found = next((place for place in PLACES if place.exists()), None)
-    if found is None:
-        pytest.fail("SoftHSM2 is not installed: the seal's tests need Debian's package softhsm2")
-    home = tmp_path_factory.mktemp("softhsm")
-    (home / "tokens").mkdir()
-    (home / "softhsm2.conf").write_text(f"directories.tokendir = {home}/tokens\nlog.level = ERROR\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(home / "softhsm2.conf"))
+    with (
+        softhsm(tmp_path_factory.mktemp("softhsm"), "casemate", "other") as hsm,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("CASEMATE_TEST_PIN", PIN)
-        for token in ("casemate", "other"):
-            subprocess.run(
-                [
-                    "softhsm2-util",
-                    "--init-token",
-                    "--free",
-                    "--label",
-                    token,
-                    "--pin",
-                    PIN,
-                    "--so-pin",
-                    "9999",
-                ],
-                check=True,
-                capture_output=True,
-                timeout=30,
-            )
-        yield str(found)
-        importlib.import_module("pkcs11").unload(str(found))
+        yield hsm.module
 
 
 def seal(module: str, key: str, token: str = "casemate", mechanism: str | None = None) -> Pkcs11Seal:
