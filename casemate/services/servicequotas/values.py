@@ -33,7 +33,7 @@ class Values:
         self.approval = approval
         self._quotas = {(quota.service, quota.code): quota for each in services for quota in each.quotas}
         self._requests = [quota for quota in self._quotas.values() if quota.counts]
-        self._cache: Cache[tuple[str, str], _Applied] = Cache(store, DOMAIN, self._load)
+        self._cache: Cache[tuple[str, str], _Applied] = Cache(store, DOMAIN, self._load, 5_000)
 
     def find(self, service: str, code: str) -> Quota | None:
         """The quota of that code."""
