@@ -261,6 +261,10 @@ def test_many_grants_of_one_grantee_are_told_apart(store: Store, keys: Keys) -> 
     assert not reaches(common)
     assert reaches({}, action="kms:DescribeKey")
     assert not reaches({**common, "table": "7"}, action="kms:Decrypt")
+    put(store, keys, grant(100, constraints=Constraints(subset={**common, "table": "30"})))
+    assert reaches({**common, "table": "30"}), "what was found before is not told after a change"
+    store.write(lambda tx: keys.grants.delete(tx, grant(7)))
+    assert not reaches({**common, "table": "7"})
     largest = store.read(
         lambda tx: tx.one(
             "SELECT MAX(n) FROM (SELECT COUNT(*) AS n FROM kms_grants GROUP BY bucket) AS sizes", ()

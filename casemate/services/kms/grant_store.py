@@ -47,8 +47,25 @@ _Grantee = tuple[str, str, str, str]
 _Bucket = tuple[str, str, str, str, str, str]
 """A grantee, a shape as it is stored, and a bucket."""
 
-_Examples = tuple[tuple[Shape, str, Grant], ...]
-"""One grant of each shape and list of operations; the shape also as it is stored."""
+_Question = tuple[str, frozenset[tuple[str, str]] | None, str]
+"""An operation, the request's encryption context, its source."""
+
+_KEPT_ANSWERS = 50_000
+
+
+class _Known:
+    """What is kept of a grantee's grants on a key. examples: one of each shape and list of operations, with the shape
+    and as that is stored; unbound: the operations that one of them allows whatever the request says. Made anew when
+    any of the grants changes."""
+
+    __slots__ = ("examples", "unbound")
+
+    def __init__(self, examples: tuple[tuple[Shape, str, Grant], ...]) -> None:
+        self.examples = examples
+        free = [set(grant.operations) for _, stored, grant in examples if not stored]
+        # Whether another grant may be made hangs on that one.
+        self.unbound = frozenset().union(*free) - {"CreateGrant"}
+
 
 _SAME = 100
 """With so many grants in a bucket, it does not matter that another has more."""
@@ -78,12 +95,14 @@ class Grants:
     def __init__(self, store: Store, keyring: Keyring) -> None:
         self._keyring = keyring
         domains = [domain(number) for number in range(SHARDS)]
-        self._examples: list[Cache[_Grantee, _Examples]] = [
-            Cache(store, each, self._load_examples, _KEPT_IN_SHARD) for each in domains
+        self._known: list[Cache[_Grantee, _Known]] = [
+            Cache(store, each, self._load_known, _KEPT_IN_SHARD) for each in domains
         ]
         self._buckets: list[Cache[_Bucket, tuple[Grant, ...]]] = [
             Cache(store, each, self._load_bucket, _KEPT_IN_SHARD) for each in domains
         ]
+        # What was found for requests, of what is known: good for as long as that is.
+        self._answers: dict[tuple[_Known, _Question], bool] = {}
 
     def __repr__(self) -> str:
         return "<Grants>"
@@ -103,26 +122,49 @@ class Grants:
         operation = action.removeprefix("kms:")
         if operation not in GRANTABLE:
             return Grade.NONE
-        wanted = None
         for grade, grantee in _grantees(call.identity.principal, partition_of(call.region)):
             place = (*key, grantee)
             shard = _shard(place)
             try:
-                examples = call.fetch(self._examples[shard], place)
-                if examples:
-                    wanted = wanted or wanted_by(operation, request, context, call.source_arn)
-                    if self._meets(call, shard, place, examples, wanted):
-                        return grade
+                known = call.fetch(self._known[shard], place)
+                if known is None or not known.examples:
+                    continue
+                if operation in known.unbound or self._allows(
+                    call, place, known, operation, request, context
+                ):
+                    return grade
             except Tampered as error:
                 raise unusable(f"grants of {grantee} on {key_arn(*key)}", error) from error
         return Grade.NONE
 
-    def _meets(self, call: Call, shard: int, place: _Grantee, examples: _Examples, wanted: Wanted) -> bool:
-        for _, _, example in examples:
+    def _allows(
+        self,
+        call: Call,
+        place: _Grantee,
+        known: _Known,
+        operation: str,
+        request: Mapping[str, Any],
+        context: Mapping[str, str] | None,
+    ) -> bool:
+        asked = (operation, frozenset(context.items()) if context else None, call.source_arn)
+        answer = self._answers.get((known, asked))
+        if answer is None:
+            wanted = wanted_by(operation, request, context, call.source_arn)
+            answer = self._meets(call, place, known, wanted)
+            # A transaction may see an older state than the one that is known.
+            if call.transaction is None and operation != "CreateGrant":
+                if len(self._answers) >= _KEPT_ANSWERS:
+                    self._answers.clear()
+                self._answers[known, asked] = answer
+        return answer
+
+    def _meets(self, call: Call, place: _Grantee, known: _Known, wanted: Wanted) -> bool:
+        for _, _, example in known.examples:
             if wanted.met_by(example):
                 return True
+        shard = _shard(place)
         asked = set()
-        for shape, stored, example in examples:
+        for shape, stored, example in known.examples:
             if not stored or stored in asked or wanted.operation not in example.operations:
                 continue
             asked.add(stored)
@@ -197,9 +239,11 @@ class Grants:
 
     # Loading.
 
-    def _load_examples(self, tx: Tx, place: _Grantee) -> _Examples:
+    def _load_known(self, tx: Tx, place: _Grantee) -> _Known:
         rows = tx.all(_EXAMPLES, (*place[:3], *place))
-        return tuple((shape_from(shape), shape, self._checked(tx, columns)) for *columns, shape in rows)
+        return _Known(
+            tuple((shape_from(shape), shape, self._checked(tx, columns)) for *columns, shape in rows)
+        )
 
     def _load_bucket(self, tx: Tx, place: _Bucket) -> tuple[Grant, ...]:
         return tuple(self._checked(tx, columns) for columns in tx.all(_MET, (*place[:3], *place)))
