@@ -76,8 +76,13 @@ def entry(privilege: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str,
 
 
 def prefixes() -> list[str]:
-    """What the actions of the served services begin with."""
-    return sorted({api.operations[0].action.partition(":")[0] for api in APIS})
+    """What the actions of the served services begin with, and those that their operations need of others."""
+    found = {operation.action for api in APIS for operation in api.operations}
+    for api in APIS:
+        for operation in api.operations:
+            if operation.served is not None:
+                found.update(need.action for need in operation.served.needs)
+    return sorted({action.partition(":")[0] for action in found})
 
 
 def generate(prefix: str) -> str:

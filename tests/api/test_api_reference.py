@@ -21,6 +21,7 @@ SOURCES = Path(casemate.__file__).parent
 
 # Condition keys that a service does not know, each with the reason.
 ABSENT = {
+    "ec2:Region": "EC2 itself is not served: KMS asks for one of its actions",
     "iam:AssociatedResourceArn": "resources that roles are for come with EC2",
     "iam:FIDO-FIPS-140-2-certification": "FIDO security keys are not served",
     "iam:FIDO-FIPS-140-3-certification": "FIDO security keys are not served",
