@@ -164,8 +164,9 @@ class Gate:
         try:
             self._run(call)
         except Miss as miss:
-            apart = _waits(miss)
-            (self._apart if apart else self._in_thread)(self._run_waiting, call, apart)
+            wanted = miss if isinstance(miss, Before) else None
+            apart = wanted is not None and wanted.waits
+            (self._apart if apart else self._in_thread)(self._run_waiting, call, apart, wanted)
 
     async def stream(self, exchange: Exchange) -> None:
         """No served operation takes a body that is not held in memory, and ``accept`` names none."""
@@ -264,8 +265,9 @@ class Gate:
             refusal = error
         self._leave(call, result, refusal)
 
-    def _run_waiting(self, missed: Call, apart: bool) -> None:
-        """The same again, in a thread that may wait for the database. apart: also for other machines."""
+    def _run_waiting(self, missed: Call, apart: bool, wanted: Before | None) -> None:
+        """The same again, in a thread that may wait for the database. apart: also for other machines; wanted: what is
+        to be done before."""
         call = missed
 
         def run(tx: Tx) -> Mapping[str, Any] | None:
@@ -282,27 +284,28 @@ class Gate:
         try:
             if time.perf_counter() - missed.started > _PATIENCE:
                 raise Unavailable("too many requests wait for the database")
-            result = self._read(run, apart)
+            result = self._read(run, apart, wanted)
             if result is None:
                 self._submit(call)
                 return
-        except Before:
-            self._apart(self._run_waiting, call, True)
+        except Before as before:
+            self._apart(self._run_waiting, call, True, before)
             return
         except Exception as error:
             refusal = error
         self._leave(call, result, refusal)
 
-    def _read(self, run: Callable[[Tx], T], apart: bool) -> T:
+    def _read(self, run: Callable[[Tx], T], apart: bool, wanted: Before | None) -> T:
         """A read, and before it whatever it finds to be wanted first. Raises Before for what is to be done apart."""
         while True:
+            if wanted is not None:
+                wanted.fulfil()
             try:
                 return self.store.read(run)
             except Before as before:
                 if before.waits and not apart:
                     raise
                 wanted = before
-            wanted.fulfil()
 
     def _submit(self, call: Call) -> None:
         """A write's transaction, which does the rest."""
@@ -508,10 +511,6 @@ def _as_aws_error(error: BaseException, call: Call) -> AwsError:
     frames = "".join(traceback.format_tb(error.__traceback__))
     log.error("request %s failed: %s\n%s", call.request_id, type(error).__qualname__, frames)
     return AwsError("InternalFailure", f"An internal error occurred (request {call.request_id}).", 500)
-
-
-def _waits(miss: Miss) -> bool:
-    return isinstance(miss, Before) and miss.waits
 
 
 def _not_served(operation: Operation[Any, Any]) -> AwsError:

@@ -31,6 +31,7 @@ from casemate.services.kms.imported import (
 )
 from casemate.services.kms.key import DISABLED, Key
 from casemate.services.kms.keys import Keys
+from casemate.services.kms.private_keys import in_turn
 from casemate.services.kms.refusals import invalid, invalid_ciphertext, unsupported
 from casemate.services.kms.rows import MaterialRow, material_id_of
 from casemate.services.kms.targets import own_key
@@ -98,7 +99,7 @@ def get_parameters_for_import(
     key.must_not_be_pending_deletion()
     algorithm, spec = req["WrappingAlgorithm"], req["WrappingKeySpec"]
     _must_fit(key, algorithm, spec)
-    private = call.before("wrapping key", lambda: key_wrapping.generate(spec))
+    private = in_turn(call, "wrapping key", lambda: key_wrapping.generate(spec))
     token = _Token(key.arn, algorithm, spec, float(int(call.now + TOKEN_TIME)))
     account = call.part(Keys).account_key(call.tx, key.account)
     return {
@@ -130,7 +131,7 @@ def _checked(call: Call, key: Key, plaintext: bytes) -> bytes:
     """The material in its stored form. That an RSA key's parts belong together takes up to some 100 ms to check."""
     if not key.row.key_spec.startswith("RSA_"):
         return stored_form(key, plaintext)
-    return call.before("imported key", lambda: stored_form(key, plaintext))
+    return in_turn(call, "imported key", lambda: stored_form(key, plaintext))
 
 
 def _is_new(req: Mapping[str, Any], key: Key) -> bool:
