@@ -65,6 +65,7 @@ from casemate.services.organizations.state import Organizations
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
 from casemate.services.sts.issuer_keys import IssuerKeys
+from casemate.services.sts.quotas import QUOTAS as STS_QUOTAS
 from casemate.store import jobs
 from casemate.store.database import Store, StoreError, Tx, open_store
 from casemate.store.jobs import Jobs
@@ -91,7 +92,7 @@ MIGRATIONS = (
 
 APIS = (ce_api.API, iam_api.API, kms_api.API, organizations_api.API, service_quotas_api.API, sts_api.API)
 
-QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS)
+QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS, STS_QUOTAS)
 """The quotas of all services."""
 
 BILLED = (CE_BILLED, KMS_BILLED)

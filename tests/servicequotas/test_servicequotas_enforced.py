@@ -145,6 +145,17 @@ def test_aliases_have_one_that_can_be_raised(server: Server) -> None:
     kms.create_alias(AliasName="alias/two", TargetKeyId=key["KeyId"])
 
 
+def test_stss_operations_share_one(server: Server) -> None:
+    region = "sa-east-1"
+    quota(server, "set", "sts", "Requests", "0.01", "--region", region)
+    sts = server.client("sts", region=region)
+    sts.get_caller_identity()
+    with refused("Throttling", "Rate exceeded"):
+        sts.get_session_token()
+    with refused("Throttling", "Rate exceeded"):
+        sts.get_caller_identity()
+
+
 def test_iams_quotas_are_global(server: Server) -> None:
     iam, quotas = server.client("iam"), server.client("service-quotas")
     trust = (

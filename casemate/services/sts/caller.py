@@ -10,6 +10,7 @@ from casemate.engine.session_token import account_of
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource
 from casemate.services.sts.issue import invalid
+from casemate.services.sts.quotas import REQUESTS
 
 
 def nothing(call: Call, request: Mapping[str, Any]) -> None:
@@ -21,7 +22,7 @@ def any_resource(call: Call, request: Mapping[str, Any]) -> Resource:
     return Resource("*", call.account)
 
 
-@sts.GetCallerIdentity.reads(nothing, always_allowed=True)
+@sts.GetCallerIdentity.reads(nothing, always_allowed=True, quota=REQUESTS)
 def get_caller_identity(
     call: Call, req: sts.GetCallerIdentityRequest, target: None
 ) -> sts.GetCallerIdentityResponse:
@@ -30,7 +31,7 @@ def get_caller_identity(
     return {"UserId": principal.id, "Account": principal.account, "Arn": principal.arn}
 
 
-@sts.GetAccessKeyInfo.reads(any_resource)
+@sts.GetAccessKeyInfo.reads(any_resource, quota=REQUESTS)
 def get_access_key_info(
     call: Call, req: sts.GetAccessKeyInfoRequest, target: Resource
 ) -> sts.GetAccessKeyInfoResponse:

@@ -8,9 +8,10 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource
 from casemate.services.sts.caller import any_resource
+from casemate.services.sts.quotas import REQUESTS
 
 
-@sts.DecodeAuthorizationMessage.reads(any_resource)
+@sts.DecodeAuthorizationMessage.reads(any_resource, quota=REQUESTS)
 def decode_authorization_message(
     call: Call, req: sts.DecodeAuthorizationMessageRequest, target: Resource
 ) -> sts.DecodeAuthorizationMessageResponse:

@@ -24,6 +24,7 @@ from casemate.services.sts.issue import (
     session_tags,
     transitive_tags,
 )
+from casemate.services.sts.quotas import REQUESTS
 
 USUAL = 3_600
 _MOST_IN_CHAIN = 3_600
@@ -45,7 +46,7 @@ def role_to_assume(call: Call, request: Mapping[str, Any]) -> AssumableRole:
     return target
 
 
-@sts.AssumeRole.reads(role_to_assume, Need("sts:AssumeRole"), TAGGING, NAMING, recorded=True)
+@sts.AssumeRole.reads(role_to_assume, Need("sts:AssumeRole"), TAGGING, NAMING, quota=REQUESTS, recorded=True)
 def assume_role(call: Call, req: sts.AssumeRoleRequest, target: AssumableRole) -> sts.AssumeRoleResponse:
     """Temporary credentials of a role, for an hour unless told otherwise; what the session policies do not allow,
     they do not either. From a session that is one already, for an hour at most."""

@@ -15,6 +15,7 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.gate.resource import Resource, Value
 from casemate.services.sts.issue import issue, long_term, second_factor, session_policies, session_tags
+from casemate.services.sts.quotas import REQUESTS
 from casemate.services.sts.request_keys import of_request
 
 _USUAL = 43_200
@@ -46,7 +47,7 @@ def federated_user(call: Call, request: Mapping[str, Any]) -> FederatedUser:
     return FederatedUser(request["Name"], call.account, bool(request.get("Tags")))
 
 
-@sts.GetSessionToken.reads(themselves, always_allowed=True, recorded=True)
+@sts.GetSessionToken.reads(themselves, always_allowed=True, quota=REQUESTS, recorded=True)
 def get_session_token(
     call: Call, req: sts.GetSessionTokenRequest, target: None
 ) -> sts.GetSessionTokenResponse:
@@ -64,6 +65,7 @@ def get_session_token(
     federated_user,
     Need("sts:GetFederationToken"),
     Need("sts:TagSession", lambda target: target if target.tagged else None),
+    quota=REQUESTS,
     recorded=True,
 )
 def get_federation_token(
