@@ -202,6 +202,9 @@ FOREIGN = Principal("user", f"arn:aws:iam::{OTHER_ACCOUNT}:user/alice", OTHER_AC
     [
         (ALICE, USER, Grade.DIRECT),
         (ALICE, FOREIGN, Grade.NONE),
+        (USER.id, USER, Grade.DIRECT),
+        ("AIDABOBBOBBOBBOBBOB1", USER, Grade.NONE),
+        ("AROAAPPAPPAPPAPPAPP1", SESSION, Grade.ENTITY),
         (ALICE, FEDERATED, Grade.ENTITY),
         (ROLE, SESSION, Grade.ENTITY),
         (ROLE.replace("/team", ""), SESSION, Grade.NONE),
@@ -284,6 +287,7 @@ def test_a_grant_comes_back_as_it_was_put(store: Store, keys: Keys) -> None:
         retiree=ROLE,
         issuer=OTHER_ACCOUNT,
         constraints=Constraints({}, {"ü": "ä"}, SOURCE),
+        named={"AROAAPPAPPAPPAPPAPP1": ROLE},
     )
     put(store, keys, wanted)
     assert store.read(lambda tx: keys.grants.find(tx, PLACE, wanted.id)) == wanted
@@ -331,6 +335,7 @@ _ALTERED = {
     "issuer": f"UPDATE kms_grants SET issuer = '{OTHER_ACCOUNT}'",
     "operations": """UPDATE kms_grants SET operations = '["Encrypt", "Decrypt"]'""",
     "constraints": "UPDATE kms_grants SET constraints = '{}'",
+    "named": 'UPDATE kms_grants SET named = \'{"AIDAALICEALICEALICE1": "x"}\'',
     "seal": "UPDATE kms_grants SET seal = (SELECT seal FROM kms_keys LIMIT 1)",
     "unreadable": "UPDATE kms_grants SET operations = '['",
 }

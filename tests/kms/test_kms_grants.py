@@ -231,6 +231,8 @@ def test_a_source_must_be_an_arn_with_an_account(kms: Kms) -> None:
         "AIDAEXAMPLEEXAMPLE22",
         "s3.amazonaws.com",
         f"arn:aws:iam::{ACCOUNT}:group/team",
+        f"arn:aws:iam::{ACCOUNT}:user/nobody-is-this",
+        f"arn:aws:iam::{ACCOUNT}:role/nor-this",
         f"arn:aws-cn:iam::{ACCOUNT}:user/x",
         f"arn:aws:sts::{ACCOUNT}:assumed-role/no-session",
         f"arn:aws:kms:{REGION}:{ACCOUNT}:key/x",
@@ -253,10 +255,10 @@ def test_who_cannot_be_granted_anything(kms: Kms, principal: str) -> None:
     "principal",
     [
         ROOT,
-        f"arn:aws:iam::{ACCOUNT}:role/team/app",
+        "arn:aws:iam::999988887777:role/team/elsewhere",
         f"arn:aws:sts::{ACCOUNT}:assumed-role/app/session",
         f"arn:aws:sts::{ACCOUNT}:federated-user/bob",
-        f"arn:aws:iam::{OTHER_ACCOUNT}:user/anybody",
+        user_arn("stranger"),
     ],
 )
 def test_who_can(kms: Kms, principal: str) -> None:

@@ -109,3 +109,51 @@ def test_a_roles_sessions_are_the_roles(kms: Kms) -> None:
     iam(kms).create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
     with refused("AccessDeniedException"):
         session().encrypt(KeyId=key_id, Plaintext=b"x")
+
+
+# --- grants mean them in the same way
+
+
+def grants(kms: Kms, key_id: str) -> Any:
+    return kms.of().list_grants(KeyId=key_id)["Grants"]
+
+
+def test_a_grant_means_who_had_the_name_then(kms: Kms) -> None:
+    name, arn, client = new_user(kms)
+    key_id = kms.key()["KeyId"]
+    wanted = {"KeyId": key_id, "GranteePrincipal": arn, "RetiringPrincipal": arn, "Operations": ["Encrypt"]}
+    grant_id = kms.of().create_grant(**wanted, Name="n")["GrantId"]
+    client.encrypt(KeyId=key_id, Plaintext=b"x")
+    assert kms.of().create_grant(**wanted, Name="n")["GrantId"] == grant_id
+    (found,) = grants(kms, key_id)
+    assert found["GranteePrincipal"] == found["RetiringPrincipal"] == arn
+    assert len(kms.of().list_grants(KeyId=key_id, GranteePrincipal=arn)["Grants"]) == 1
+    assert len(kms.of().list_retirable_grants(RetiringPrincipal=arn)["Grants"]) == 1
+
+    user_id = iam(kms).get_user(UserName=name)["User"]["UserId"]
+    delete(kms, name)
+    (found,) = grants(kms, key_id)
+    assert found["GranteePrincipal"] == found["RetiringPrincipal"] == user_id
+    with refused("InvalidArnException", f"ARN does not refer to a valid principal: {arn}"):
+        kms.of().list_grants(KeyId=key_id, GranteePrincipal=arn)
+    _, again, other = new_user(kms, name)
+    assert again == arn
+    with refused("AccessDeniedException"):
+        other.encrypt(KeyId=key_id, Plaintext=b"x")
+    key_arn = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{key_id}"
+    with refused("AccessDeniedException"):
+        other.retire_grant(KeyId=key_arn, GrantId=grant_id)
+    assert kms.of().list_grants(KeyId=key_id, GranteePrincipal=arn)["Grants"] == []
+    assert kms.of().list_retirable_grants(RetiringPrincipal=arn)["Grants"] == []
+    assert kms.of().create_grant(**wanted, Name="n")["GrantId"] != grant_id, "that is no retry"
+    other.encrypt(KeyId=key_id, Plaintext=b"x")
+    delete(kms, name)
+
+
+def test_a_grant_stays_with_who_is_renamed(kms: Kms) -> None:
+    name, arn, client = new_user(kms)
+    key_id = kms.key()["KeyId"]
+    kms.of().create_grant(KeyId=key_id, GranteePrincipal=arn, Operations=["Encrypt"])
+    iam(kms).update_user(UserName=name, NewUserName=f"{name}-renamed")
+    assert grants(kms, key_id)[0]["GranteePrincipal"] == f"{arn}-renamed"
+    client.encrypt(KeyId=key_id, Plaintext=b"x")

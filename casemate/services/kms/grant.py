@@ -107,8 +107,9 @@ def constraints_of(request: Mapping[str, Any]) -> Constraints:
 
 
 class Grant(NamedTuple):
-    """created: seconds since the epoch; name: '' without one; grantee, retiree: an ARN or a service's name, retiree
-    '' without one; issuer: the account that made it."""
+    """created: seconds since the epoch; name: '' without one; grantee, retiree: a user's or role's unique id, an ARN,
+    or a service's name, retiree '' without one; issuer: the account that made it; named: the ARNs that those of
+    unique ids had then."""
 
     account: str
     region: str
@@ -121,6 +122,7 @@ class Grant(NamedTuple):
     issuer: str
     operations: tuple[str, ...]
     constraints: Constraints
+    named: Mapping[str, str] = {}
 
     @property
     def key_arn(self) -> str:
@@ -128,8 +130,8 @@ class Grant(NamedTuple):
 
     def same_as(self, other: Grant) -> bool:
         """Whether a retried CreateGrant would have made the other one."""
-        return self._replace(id=other.id, created=other.created, operations=()) == other._replace(
-            operations=()
+        return self._replace(id=other.id, created=other.created, operations=(), named={}) == other._replace(
+            operations=(), named={}
         ) and set(self.operations) == set(other.operations)
 
     def allows_child(self, operations: frozenset[str], constraints: Constraints, source_arn: str) -> bool:
@@ -147,7 +149,8 @@ COLUMNS = (*Grant._fields, "seal")
 
 def stored_grant(account: AccountKey, grant: Grant) -> tuple[Any, ...]:
     """The grant's columns, its seal the last."""
-    columns = (*grant[:-2], json.dumps(grant.operations), grant.constraints.stored())
+    named = json.dumps(grant.named) if grant.named else ""
+    columns = (*grant[:9], json.dumps(grant.operations), grant.constraints.stored(), named)
     return (*columns, account.wrap(b"", _ROW, *_bound(columns)))
 
 
@@ -155,12 +158,21 @@ def loaded_grant(account: AccountKey, columns: Sequence[Any]) -> Grant:
     """The grant out of its columns. Raises Tampered."""
     *row, seal = columns
     account.unwrap(seal, _ROW, *_bound(row))
-    return Grant._make((*row[:-2], tuple(json.loads(row[-2])), Constraints(**json.loads(row[-1]))))
+    *plain, operations, constraints, named = row
+    return Grant._make(
+        (
+            *plain,
+            tuple(json.loads(operations)),
+            Constraints(**json.loads(constraints)),
+            json.loads(named) if named else {},
+        )
+    )
 
 
 def _bound(columns: Sequence[Any]) -> tuple[str, ...]:
-    account, region, key_id, grant_id, created, *rest = columns
-    return (account, region, key_id, grant_id, repr(float(created)), *rest)
+    account, region, key_id, grant_id, created, *rest, named = columns
+    # The names were added later: see casemate/services/kms/rows.py.
+    return (account, region, key_id, grant_id, repr(float(created)), *rest, *([named] if named else []))
 
 
 # --- where grants are looked for

@@ -277,8 +277,8 @@ def _grantees(principal: Principal, partition: str) -> tuple[tuple[Grade, str], 
     found = []
     for grade, names in zip((Grade.DIRECT, Grade.ENTITY, Grade.ACCOUNT), names_of(principal), strict=True):
         for kind, name in names:
-            if kind == "Service" or (kind == "AWS" and name.startswith("arn:")):
-                found.append((grade, name))
-            elif kind == "AWS" and name.isdigit():
+            if kind == "AWS" and name.isdigit():
                 found += [(grade, f"arn:{each}:iam::{name}:root") for each in sorted({partition, "aws"})]
+            elif kind in ("AWS", "Service"):
+                found.append((grade, name))
     return tuple(found)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from casemate.engine.policy import Grade, PrincipalElement, canonical_name
+from casemate.engine.policy import Grade, PrincipalElement, canonical_name, parse
 from casemate.gate.call import Call
 from casemate.gate.regions import partition_of
 from casemate.gate.resource import Resource, Value
@@ -36,6 +37,22 @@ def checked_principal(text: str, region: str) -> str:
     if canonical_name("AWS", text) is None:
         raise invalid_principal(text)
     return text
+
+
+def meant(call: Call, *principals: str) -> dict[str, str]:
+    """The unique ids of those users and roles that are named by ARN, by which grants mean them: one who is made anew
+    under the name of one who was deleted is somebody else. Raises InvalidArnException for one who does not exist."""
+    arns = [each for each in principals if each.startswith("arn:")]
+    if not arns:
+        return {}
+    statement = {"Effect": "Allow", "Principal": {"AWS": arns}, "Action": "kms:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    found = {}
+    for arn, unique_id in call.gate.directory.principal_ids(call.tx, parse(document, "key")).items():
+        if unique_id is None:
+            raise invalid_principal(arn)
+        found[arn] = unique_id
+    return found
 
 
 def either(call: Call, request: Mapping[str, Any], member: str, service_member: str) -> str:

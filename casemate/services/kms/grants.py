@@ -22,6 +22,7 @@ from casemate.services.kms.grant_targets import (
     RetiringPrincipal,
     checked_id,
     either,
+    meant,
     retirement,
     retiring_principal,
 )
@@ -96,16 +97,18 @@ def create_grant(call: Call, req: kms.CreateGrantRequest, key: Key) -> kms.Creat
     key.must_be_enabled()
     check_tokens(call, req)
     place = key.row[:3]
+    ids = meant(call, grantee, retiree)
     wanted = Grant(
         *place,
         secrets.token_hex(32),
         call.now,
         req.get("Name", ""),
-        grantee,
-        retiree,
+        ids.get(grantee, grantee),
+        ids.get(retiree, retiree),
         call.account,
         operations,
         constraints,
+        {unique_id: arn for arn, unique_id in ids.items()},
     )
     grants = call.part(Keys).grants
     grant = next((each for each in grants.named(call.tx, place, wanted.name) if each.same_as(wanted)), wanted)
@@ -125,13 +128,14 @@ def list_grants(call: Call, req: kms.ListGrantsRequest, key: Key) -> kms.ListGra
     grantee = either(call, req, "GranteePrincipal", "GranteeServicePrincipal")
     _only_for_services(call, req, "GranteeServicePrincipal")
     grants, place = call.part(Keys).grants, key.row[:3]
+    grantee = meant(call, grantee).get(grantee, grantee)
     if "GrantId" in req:
         found = grants.find(call.tx, place, checked_id(req["GrantId"]))
         listed = [found] if found is not None and grantee in ("", found.grantee) else []
     else:
         listed = grants.of_key(call.tx, place, grantee, page.after, page.limit + 1)
     shown, more = page.cut(listed, lambda grant: grant.id)
-    return {"Grants": [_entry(grant) for grant in shown], **more}  # type: ignore[typeddict-item]
+    return {"Grants": [_entry(call, grant) for grant in shown], **more}  # type: ignore[typeddict-item]
 
 
 @kms.ListRetirableGrants.reads(retiring_principal)
@@ -143,11 +147,12 @@ def list_retirable_grants(
     _only_for_services(call, req, "RetiringServicePrincipal")
     account, _, rest = page.after.partition(" ")
     key_id, _, grant_id = rest.partition(" ")
+    retiree = meant(call, who.arn).get(who.arn, who.arn)
     found = call.part(Keys).grants.of_retiree(
-        call.tx, call.region, who.arn, (account, key_id, grant_id), page.limit + 1
+        call.tx, call.region, retiree, (account, key_id, grant_id), page.limit + 1
     )
     shown, more = page.cut(found, lambda grant: f"{grant.account} {grant.key_id} {grant.id}")
-    return {"Grants": [_entry(grant) for grant in shown], **more}  # type: ignore[typeddict-item]
+    return {"Grants": [_entry(call, grant) for grant in shown], **more}  # type: ignore[typeddict-item]
 
 
 def _only_for_services(call: Call, request: Mapping[str, Any], member: str) -> None:
@@ -181,19 +186,26 @@ def revoke_grant(call: Call, req: kms.RevokeGrantRequest, key: Key) -> kms.Revok
     return {}
 
 
-def _entry(grant: Grant) -> kms.GrantListEntry:
-    """As ListGrants shows it. A grant without a name has an empty one, as AWS shows it."""
+def _entry(call: Call, grant: Grant) -> kms.GrantListEntry:
+    """As ListGrants shows it. A grant without a name has an empty one, as AWS shows it; who is no more is shown by
+    their unique id."""
+    names_now = call.gate.directory.principal_names
+    names = {
+        unique_id: names_now(call.tx, {arn: unique_id}).get(arn, arn)
+        for unique_id, arn in grant.named.items()
+    }
+    grantee, retiree = (names.get(each, each) for each in (grant.grantee, grant.retiree))
     shown: dict[str, Any] = {
         "KeyId": grant.key_arn,
         "GrantId": grant.id,
         "Name": grant.name,
         "CreationDate": datetime.fromtimestamp(grant.created, UTC),
-        _member("Grantee", grant.grantee): grant.grantee,
+        _member("Grantee", grant.grantee): grantee,
         "IssuingAccount": f"arn:{partition_of(grant.region)}:iam::{grant.issuer}:root",
         "Operations": list(grant.operations),
     }
     if grant.retiree:
-        shown[_member("Retiring", grant.retiree)] = grant.retiree
+        shown[_member("Retiring", grant.retiree)] = retiree
     constraints = grant.constraints.shown()
     if constraints:
         shown["Constraints"] = constraints
@@ -201,4 +213,4 @@ def _entry(grant: Grant) -> kms.GrantListEntry:
 
 
 def _member(role: str, principal: str) -> str:
-    return f"{role}Principal" if principal.startswith("arn:") else f"{role}ServicePrincipal"
+    return f"{role}ServicePrincipal" if "." in principal and ":" not in principal else f"{role}Principal"
