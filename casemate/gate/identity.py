@@ -193,6 +193,11 @@ class Directory(Protocol):
         above."""
         ...
 
+    def saml_metadata(self, account: str, arn: str, tx: Tx | None) -> str | None:
+        """The metadata document of the account's SAML identity provider of that ARN; None when there is none. Raises
+        Miss as above."""
+        ...
+
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
         """A managed policy, AWS's or the account's own, as an identity policy; None when there is none. Raises Miss
         as above."""

@@ -160,6 +160,9 @@ class ToyDirectory:
     def oidc_issuer(self, account: str, url: str, tx: Tx | None) -> OidcIssuer | None:
         return None
 
+    def saml_metadata(self, account: str, arn: str, tx: Tx | None) -> str | None:
+        return None
+
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
         return None
 

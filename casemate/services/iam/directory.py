@@ -44,6 +44,7 @@ class IamDirectory:
         self._roles: Cache[tuple[str, str], RoleEntry | None] = Cache(store, DOMAIN, self._load_role)
         self._groups: Cache[tuple[str, str], tuple[Policy, ...]] = Cache(store, DOMAIN, self._load_group)
         self._policies: Cache[tuple[str, str], Policy | None] = Cache(store, DOMAIN, self._load_policy)
+        self._saml: Cache[tuple[str, str], str | None] = Cache(store, DOMAIN, self._load_saml)
         self._issuers: Cache[tuple[str, str], OidcIssuer | None] = Cache(store, DOMAIN, self._load_issuer)
         self._sessions: Cache[str, SessionCredential | None] = Cache(
             store, DOMAIN, self._load_session, MOST_SESSIONS
@@ -74,6 +75,11 @@ class IamDirectory:
         """The account's identity provider whose tokens that URL issues; None when there is none. Raises Miss as
         above."""
         return self._issuers.get((account, url), tx)
+
+    def saml_metadata(self, account: str, arn: str, tx: Tx | None) -> str | None:
+        """The metadata document of the account's SAML identity provider of that ARN; None when there is none. Raises
+        Miss as above."""
+        return self._saml.get((account, arn), tx)
 
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
         """A managed policy, AWS's or the account's own; None when there is none. Raises Miss as above."""
@@ -185,6 +191,11 @@ class IamDirectory:
             role.tags,
             Attached(identity=tuple(self._permissions(tx, role)), boundary=self._boundary(tx, role)),
         )
+
+    def _load_saml(self, tx: Tx, key: tuple[str, str]) -> str | None:
+        account, arn = key
+        provider = self._entities.find(tx, entities.SamlProvider, account, arn.rpartition("/")[2])
+        return None if provider is None or provider.arn != arn else provider.metadata
 
     def _load_issuer(self, tx: Tx, key: tuple[str, str]) -> OidcIssuer | None:
         account, url = key

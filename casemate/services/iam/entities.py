@@ -259,11 +259,21 @@ class ServerCertificate(Entity):
     expires: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamlProvider(Entity):
+    """A SAML identity provider. metadata: its metadata document."""
+
+    KIND = "saml-provider"
+    PREFIX = "ASMP"
+
+    metadata: str
+
+
 KINDS: Mapping[str, type[Entity]] = {
     kind.KIND: kind
     for kind in (
         *(User, Group, Role, ManagedPolicy, InstanceProfile),
-        *(MfaDevice, LoginProfile, PasswordPolicy, OidcProvider, ServerCertificate),
+        *(MfaDevice, LoginProfile, PasswordPolicy, OidcProvider, SamlProvider, ServerCertificate),
     )
 }
 

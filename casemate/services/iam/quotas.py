@@ -19,6 +19,7 @@ from casemate.services.iam.entities import (
     OidcProvider,
     Principal,
     Role,
+    SamlProvider,
     ServerCertificate,
     User,
 )
@@ -61,6 +62,7 @@ OF_ACCOUNT: Mapping[type[Entity], Limit] = {
     ServerCertificate: _limit(
         "ServerCertificatesPerAccount", "L-BF35879D", "Server certificates per account", 20
     ),
+    SamlProvider: _limit("SAMLProvidersPerAccount", "L-DB618D39", "SAML providers per account", 100),
     OidcProvider: _limit(
         "OpenIdConnectProvidersPerAccount", "L-858F3967", "OpenId connect providers per account", 100
     ),

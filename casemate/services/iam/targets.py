@@ -38,6 +38,7 @@ _TYPES: Mapping[str, str] = {
     "mfa": "AWS::IAM::VirtualMFADevice",
     "server-certificate": "AWS::IAM::ServerCertificate",
     "oidc-provider": "AWS::IAM::OIDCProvider",
+    "saml-provider": "AWS::IAM::SAMLProvider",
 }
 _POLICY_ARN = re.compile(r"arn:aws:iam::([0-9]{12}|aws):policy(/(?:[!-~]+/)?)([\w+=,.@-]{1,128})", re.ASCII)
 
