@@ -194,7 +194,7 @@ class IamDirectory:
 
     def _load_saml(self, tx: Tx, key: tuple[str, str]) -> str | None:
         account, arn = key
-        provider = self._entities.find(tx, entities.SamlProvider, account, arn.rpartition("/")[2])
+        provider = self.entities.find(tx, entities.SamlProvider, account, arn.rpartition("/")[2])
         return None if provider is None or provider.arn != arn else provider.metadata
 
     def _load_issuer(self, tx: Tx, key: tuple[str, str]) -> OidcIssuer | None:
