@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import deque
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 from vectors_support import pkcs8
 
 from casemate.engine.keys import SPECS, BadKeyMaterial, UnavailableSpec, generate, imported, load
+from casemate.engine.keys import material as material_module
 from casemate.engine.keys.material import _is_pkcs8
+from casemate.engine.keys.operations import sign, verify
 
 AVAILABLE = [spec.name for spec in SPECS.values() if spec.available and spec.name != "RSA_4096"]
 """RSA_4096 differs from the other sizes in nothing but the time that it takes."""
@@ -46,6 +49,19 @@ def test_a_material_shows_no_secret(name: str) -> None:
     assert repr(material) == f"<Material {name} its-id>"
     with pytest.raises(TypeError):
         pickle.dumps(material)
+
+
+def test_few_keys_are_kept_parsed_and_all_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(material_module, "_PARSED", 3)
+    monkeypatch.setattr(material_module, "_parsed_ones", deque())
+    keys = [load("ECC_NIST_P256", generate("ECC_NIST_P256")) for _ in range(10)]
+    publics = {key.public_der() for key in keys}
+    assert len(publics) == 10
+    for key in keys:
+        signature = sign(key, "ECDSA_SHA_256", b"message")
+        verify(key, "ECDSA_SHA_256", b"message", signature)
+    assert sum(key._pair is not None for key in keys) == 3
+    assert {key.public_der() for key in keys} == publics
 
 
 @pytest.mark.parametrize("name", ["SM2", "ML_KEM_512", "RSA_1024", ""])

@@ -63,8 +63,7 @@ def verifier(
     material.spec = SPECS[spec]
     material.id = ""
     material.secret = b""
-    material.private = None
-    material.public = public
+    material._pair = (None, public)
     return material
 
 

@@ -48,7 +48,8 @@ SHARDS = 64
 in memory."""
 
 _KEYS_IN_SHARD = 500
-"""So that the keys in memory take at most about 100 MB."""
+"""So that the keys in memory take at most about 100 MB, and asymmetric ones' material up to 200 besides
+(``casemate.engine.keys.material``)."""
 
 ALIASES = "kms.aliases"
 MATERIAL_BYTES = 32
