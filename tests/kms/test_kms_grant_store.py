@@ -363,6 +363,29 @@ def test_an_altered_grant_is_not_used(
     assert ABSENT_ID in caplog.text, "the operator learns which key's grants they are"
 
 
+@pytest.mark.parametrize("shape", ["", '["source"]', '["subset", "b"]', "["])
+def test_a_grant_is_used_only_in_the_shape_of_its_constraints(
+    store: Store, keys: Keys, root: RootKey, shape: str
+) -> None:
+    put(store, keys, grant(1, constraints=Constraints(subset={"a": "1"})))
+    assert store.write(lambda tx: tx.run("UPDATE kms_grants SET shape = ?", (shape,))) == 1
+    with pytest.raises(AwsError) as caught:
+        reach(store, keys_of(store, root), USER)
+    assert caught.value.code == "KMSInternalException"
+
+
+def test_what_a_client_sends_does_not_fill_the_memory(store: Store, keys: Keys) -> None:
+    put(store, keys, grant(1, constraints=Constraints(subset={"a": "1"})))
+    long = {"a": "x" * 100_000}
+    for context in ({"a": "1"}, long, {**long, "b": "1"}, {"a": "2"}, None):
+        expected = Grade.DIRECT if context == {"a": "1"} else Grade.NONE
+        assert reach(store, keys, USER, context=context) is expected
+        assert reach(None, keys, USER, context=context) is expected
+    kept = keys.grants._answers
+    assert len(kept) == 3
+    assert max(len(str(context)) for _, (_, context, _) in kept) < 1000
+
+
 def test_a_grant_moved_to_another_key_is_not_used(store: Store, keys: Keys) -> None:
     other = store.write(lambda tx: keys.create(tx, ACCOUNT, REGION, 0.0))
     assert other is not None

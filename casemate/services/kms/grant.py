@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -201,11 +201,6 @@ class Shape(NamedTuple):
         return json.dumps([self.kind, *self.names]) if self.kind else ""
 
 
-def shape_from(text: str) -> Shape:
-    kind, *names = json.loads(text) if text else ("",)
-    return Shape(kind, tuple(names))
-
-
 def places_of(constraints: Constraints) -> list[tuple[Shape, str]]:
     """In which buckets a grant may be kept; any of them will do."""
     if constraints.source_arn:
@@ -217,7 +212,6 @@ def places_of(constraints: Constraints) -> list[tuple[Shape, str]]:
     return places or [(Shape(""), "")]
 
 
-@lru_cache(maxsize=16_384)
 def _digest(value: Hashable) -> str:
     return sha256(json.dumps(value).encode()).hexdigest()
 

@@ -24,7 +24,6 @@ from casemate.services.kms.grant import (
     Wanted,
     loaded_grant,
     places_of,
-    shape_from,
     stored_grant,
     wanted_by,
 )
@@ -50,7 +49,9 @@ _Bucket = tuple[str, str, str, str, str, str]
 _Question = tuple[str, frozenset[tuple[str, str]] | None, str]
 """An operation, the request's encryption context, its source."""
 
-_KEPT_ANSWERS = 50_000
+_KEPT_ANSWERS, _LONGEST_KEPT = 50_000, 512
+"""So many answers are remembered, of questions whose encryption context has at most so many characters: what a client
+may send is larger, and is not to fill the memory."""
 
 
 class _Known:
@@ -152,7 +153,7 @@ class Grants:
             wanted = wanted_by(operation, request, context, call.source_arn)
             answer = self._meets(call, place, known, wanted)
             # A transaction may see an older state than the one that is known.
-            if call.transaction is None and operation != "CreateGrant":
+            if call.transaction is None and operation != "CreateGrant" and _is_short(context):
                 if len(self._answers) >= _KEPT_ANSWERS:
                     self._answers.clear()
                 self._answers[known, asked] = answer
@@ -240,10 +241,15 @@ class Grants:
     # Loading.
 
     def _load_known(self, tx: Tx, place: _Grantee) -> _Known:
-        rows = tx.all(_EXAMPLES, (*place[:3], *place))
-        return _Known(
-            tuple((shape_from(shape), shape, self._checked(tx, columns)) for *columns, shape in rows)
-        )
+        examples = []
+        for *columns, stored in tx.all(_EXAMPLES, (*place[:3], *place)):
+            grant = self._checked(tx, columns)
+            # No seal covers the shape, and what is said to have none is not compared with a request any more.
+            shape = next((each for each, _ in places_of(grant.constraints) if each.stored() == stored), None)
+            if shape is None:
+                raise Tampered(f"grant {grant.id} is not stored where its constraints belong")
+            examples.append((shape, stored, grant))
+        return _Known(tuple(examples))
 
     def _load_bucket(self, tx: Tx, place: _Bucket) -> tuple[Grant, ...]:
         return tuple(self._checked(tx, columns) for columns in tx.all(_MET, (*place[:3], *place)))
@@ -256,6 +262,10 @@ class Grants:
 
     def _checked(self, tx: Tx, columns: Sequence[Any]) -> Grant:
         return loaded_grant(self._keyring.account_key(columns[0], tx), columns)
+
+
+def _is_short(context: Mapping[str, str] | None) -> bool:
+    return not context or sum(len(name) + len(value) for name, value in context.items()) <= _LONGEST_KEPT
 
 
 def _count(tx: Tx, place: _Bucket) -> int:
