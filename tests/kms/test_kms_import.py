@@ -49,11 +49,13 @@ def test_a_key_waits_for_its_material(kms: Kms) -> None:
         lambda: client.enable_key(KeyId=made["KeyId"]),
         lambda: client.disable_key(KeyId=made["KeyId"]),
         lambda: client.rotate_key_on_demand(KeyId=made["KeyId"]),
-        lambda: client.delete_imported_key_material(KeyId=made["KeyId"]),
     )
     for use in uses:
         with refused("KMSInvalidStateException", f"{made['Arn']} is pending import."):
             use()
+    assert client.delete_imported_key_material(KeyId=made["KeyId"])["KeyId"] == made["Arn"]
+    with refused("NotFoundException"):
+        client.delete_imported_key_material(KeyId=made["KeyId"], KeyMaterialId="ab" * 32)
     client.import_key_material(**parameters(kms, made["KeyId"], os.urandom(32)), **FOR_EVER)
     told = metadata(kms, made["KeyId"])
     assert (told["KeyState"], told["ExpirationModel"]) == ("Enabled", "KEY_MATERIAL_DOES_NOT_EXPIRE")
@@ -182,6 +184,62 @@ def test_multi_region_keys_get_the_same_material_each(kms: Kms) -> None:
     assert client.decrypt(CiphertextBlob=rotated)["Plaintext"] == b"rotated"
 
 
+def test_material_that_waits_is_not_rotated_to_without_all_replicas(kms: Kms) -> None:
+    client, ireland = kms.of(), kms.of(region=IRELAND)
+    first, second = os.urandom(32), os.urandom(32)
+    everywhere = "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"
+    key_id = with_material(kms, first, MultiRegion=True)
+    pending = client.import_key_material(
+        **parameters(kms, key_id, second),
+        **FOR_EVER,
+        ImportType="NEW_KEY_MATERIAL",
+        KeyMaterialDescription="mine",
+    )["KeyMaterialId"]
+    assert states(kms, key_id)[1] == ("PENDING_ROTATION", "IMPORTED")
+
+    client.replicate_key(KeyId=key_id, ReplicaRegion=IRELAND)
+    assert states(kms, key_id)[1] == (everywhere, "IMPORTED")
+    assert states(kms, key_id, IRELAND)[1] == (everywhere, "PENDING_IMPORT")
+    ireland.import_key_material(**parameters(kms, key_id, first, region=IRELAND), **FOR_EVER)
+    with refused("KMSInvalidStateException"):
+        client.rotate_key_on_demand(KeyId=key_id)
+    again = {**parameters(kms, key_id, second, region=IRELAND), **FOR_EVER}
+    ireland.import_key_material(**again)
+    assert states(kms, key_id)[1] == ("PENDING_ROTATION", "IMPORTED")
+
+    ireland.delete_imported_key_material(KeyId=key_id, KeyMaterialId=pending)
+    assert states(kms, key_id)[1] == (everywhere, "IMPORTED")
+    with refused("KMSInvalidStateException"):
+        client.rotate_key_on_demand(KeyId=key_id)
+    assert metadata(kms, key_id, IRELAND)["KeyState"] == "Enabled"
+    ireland.import_key_material(**again)
+    client.rotate_key_on_demand(KeyId=key_id)
+    rotated = ireland.encrypt(KeyId=key_id, Plaintext=b"rotated")["CiphertextBlob"]
+    assert client.decrypt(CiphertextBlob=rotated)["Plaintext"] == b"rotated"
+
+
+def test_a_primary_key_that_waits_for_its_replicas_deletion_goes_on_waiting(kms: Kms) -> None:
+    client = kms.of()
+    key_id = with_material(kms, os.urandom(32), MultiRegion=True)
+    client.replicate_key(KeyId=key_id, ReplicaRegion=IRELAND)
+    client.schedule_key_deletion(KeyId=key_id)
+    client.delete_imported_key_material(KeyId=key_id)
+    assert metadata(kms, key_id)["KeyState"] == "PendingReplicaDeletion"
+    client.cancel_key_deletion(KeyId=key_id)
+    assert metadata(kms, key_id)["KeyState"] == "PendingImport"
+
+
+def test_a_disabled_key_takes_its_material_again_and_stays_disabled(kms: Kms) -> None:
+    client = kms.of()
+    material = os.urandom(32)
+    key_id = with_material(kms, material)
+    client.disable_key(KeyId=key_id)
+    client.import_key_material(**parameters(kms, key_id, material), **FOR_EVER)
+    assert metadata(kms, key_id)["KeyState"] == "Disabled"
+    with refused("IncorrectKeyMaterialException"):
+        client.import_key_material(**parameters(kms, key_id, os.urandom(32)), **FOR_EVER)
+
+
 def test_a_key_without_its_material_is_not_replicated(kms: Kms) -> None:
     key_id = with_material(kms, os.urandom(32), MultiRegion=True)
     client = kms.of()
@@ -279,9 +337,6 @@ def test_states_that_refuse_an_import(kms: Kms) -> None:
     client = kms.of()
     key_id = with_material(kms, os.urandom(32))
     request = parameters(kms, key_id, os.urandom(32))
-    client.disable_key(KeyId=key_id)
-    with refused("KMSInvalidStateException"):
-        client.import_key_material(**request, **FOR_EVER)
     client.schedule_key_deletion(KeyId=key_id)
     with refused("KMSInvalidStateException"):
         client.import_key_material(**request, **FOR_EVER)

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from casemate.clock import Clock
 from casemate.engine.keys import BadKeyMaterial, imported
 from casemate.errors import AwsError
-from casemate.services.kms.key import ENABLED, PENDING_DELETION, PENDING_IMPORT, Key
+from casemate.services.kms.key import (
+    ENABLED,
+    PENDING_DELETION,
+    PENDING_IMPORT,
+    PENDING_REPLICA_DELETION,
+    Key,
+)
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.refusals import unsupported
 from casemate.services.kms.rotation import PENDING_EVERYWHERE, PENDING_ROTATION, related
@@ -79,12 +85,22 @@ def take_again(keys: Keys, tx: Tx, key: Key, row: MaterialRow, material: bytes) 
 
 def _settle(keys: Keys, tx: Tx, fresh: list[Key], material_id: str) -> None:
     """When all related keys have the material, it may be rotated to."""
-    versions = [
-        (key, found) for key in fresh for found in keys.material(tx, key.row) if found[0].id == material_id
-    ]
-    if len(versions) == len(fresh) and all(material for _, (_, material) in versions):
-        for key, (row, material) in versions:
+    versions = _versions(keys, tx, fresh, material_id)
+    if len(versions) == len(fresh) and all(material for _, _, material in versions):
+        for key, row, material in versions:
             keys.put_material(tx, key.row, row._replace(state=PENDING_ROTATION), material)
+
+
+def unsettle(keys: Keys, tx: Tx, fresh: list[Key], material_id: str) -> None:
+    """One of the related keys does not have the material that waits for their rotation: it waits for that, too."""
+    for key, row, material in _versions(keys, tx, fresh, material_id):
+        keys.put_material(tx, key.row, row._replace(state=PENDING_EVERYWHERE), material)
+
+
+def _versions(keys: Keys, tx: Tx, fresh: list[Key], material_id: str) -> list[tuple[Key, MaterialRow, bytes]]:
+    return [
+        (key, *found) for key in fresh for found in keys.material(tx, key.row) if found[0].id == material_id
+    ]
 
 
 # --- going
@@ -96,10 +112,11 @@ def forget(keys: Keys, tx: Tx, key: Key, row: MaterialRow) -> None:
     cancel(tx, _job_id(key.row, row))
     if not row.state:
         keys.put_material(tx, key.row, row, b"")
-        if key.row.state != PENDING_DELETION:
+        if key.row.state not in (PENDING_DELETION, PENDING_REPLICA_DELETION):
             keys.save(tx, key.row._replace(state=PENDING_IMPORT))
     elif key.row.is_replica:
-        keys.put_material(tx, key.row, row._replace(state=PENDING_EVERYWHERE), b"")
+        keys.put_material(tx, key.row, row, b"")
+        unsettle(keys, tx, related(keys, tx, key.row), row.id)
     else:
         for each in related(keys, tx, key.row):
             keys.drop_material(tx, each.row, row.id)

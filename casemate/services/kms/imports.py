@@ -29,7 +29,7 @@ from casemate.services.kms.imported import (
     take_first,
     take_next,
 )
-from casemate.services.kms.key import DISABLED, Key
+from casemate.services.kms.key import Key
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.private_keys import in_turn
 from casemate.services.kms.refusals import invalid, invalid_ciphertext, unsupported
@@ -157,8 +157,6 @@ def import_key_material(
     """Give a key that waits for it the material that was wrapped, or the same again, or new one to rotate to."""
     must_be_imported(key)
     key.must_not_be_pending_deletion()
-    if key.row.state == DISABLED:
-        raise AwsError("KMSInvalidStateException", f"{key.arn} is disabled.")
     valid_to = _valid_to(req, call.now)
     new = _is_new(req, key)
     keys, tx, row = call.part(Keys), call.tx, key.row
@@ -206,8 +204,8 @@ def delete_imported_key_material(
     """Take material away, the current one unless another is named. Without it the key cannot be used; nothing else of
     the key changes."""
     must_be_imported(key)
-    if not key.materials:
-        raise AwsError("KMSInvalidStateException", f"{key.arn} is pending import.")
+    if not key.materials and "KeyMaterialId" not in req:
+        return {"KeyId": key.arn}
     wanted = req.get("KeyMaterialId", key.row.current_material)
     row = next((each for each in key.materials if each.id == wanted), None)
     if row is None:

@@ -12,6 +12,7 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.gate.regions import partition_of, regions
 from casemate.services.kms import quotas
+from casemate.services.kms.imported import unsettle
 from casemate.services.kms.key import ENABLED, PENDING_IMPORT, Key
 from casemate.services.kms.key_policies import accepted_or_usual
 from casemate.services.kms.key_tags import merged
@@ -78,7 +79,14 @@ def replicate_key(call: Call, req: kms.ReplicateKeyRequest, both: Replication) -
     if not keys.insert(call.tx, replica):
         raise AwsError("AlreadyExistsException", f"A key {arn} already exists.")
     for each, material in keys.material(call.tx, row):
-        keys.put_material(call.tx, replica, each, b"" if imported else material)
+        if imported:
+            # When it expires, and what it is called, is said where it is imported.
+            keys.put_material(call.tx, replica, each._replace(valid_to=None, description=""), b"")
+        else:
+            keys.put_material(call.tx, replica, each, material)
+    for each in key.materials:
+        if each.state:
+            unsettle(keys, call.tx, related(keys, call.tx, row), each.id)
     made = keys.load(call.tx, row.account, region, row.id)
     assert made is not None
     call.resources = (*call.resources, made)
