@@ -234,8 +234,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def xks_proxy(folder: Path) -> Iterator[XksProxy]:
-    """A proxy that runs, on a free port of this machine."""
+def xks_proxy(folder: Path, client_authority: Path | None = None) -> Iterator[XksProxy]:
+    """A proxy that runs, on a free port of this machine. client_authority: it takes only clients with certificates
+    by this one."""
     own_certificate(folder, [HOST])
     proxy = XksProxy(folder)
 
@@ -267,6 +268,9 @@ def xks_proxy(folder: Path) -> Iterator[XksProxy]:
     server = _Server(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    if client_authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_authority)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     proxy.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

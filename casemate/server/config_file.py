@@ -322,7 +322,7 @@ SETTINGS: Mapping[str, Setting] = {
     "xks_proxies": Setting(
         _proxies,
         'a table by "https://NAME" (in lower case) of, if you like, address (HOST:PORT), authorities (a PEM file '
-        "that can be read) and vpc_endpoint_service",
+        "that can be read), vpc_endpoint_service, and client_certificate with client_key (PEM files)",
     ),
     "xks_timeout": Setting(_duration, "seconds, above 0, at most 60"),
     "quotas": Setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ _CLUSTER = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")
 _PROXY = re.compile(r"https://([a-z0-9.-]+)")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 _SERVICE = re.compile(r"(com|eu)\.amazonaws\.vpce\.([a-z]+-){2,3}\d+\.vpce-svc-[0-9a-z]+")
+_CLIENT = ("client_certificate", "client_key")
+_OF_PROXY = {"address", "authorities", "vpc_endpoint_service", *_CLIENT}
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
 
@@ -32,11 +35,11 @@ def clusters(table: Mapping[str, Any], base: Path) -> Mapping[str, Cluster]:
 
 
 def proxies(table: Mapping[str, Any], base: Path) -> Mapping[str, Endpoint]:
-    """By https://NAME: address, authorities and vpc_endpoint_service, where they are not the ordinary ones. Raises
-    ValueError, OSError."""
+    """By https://NAME: address, authorities and vpc_endpoint_service, where they are not the ordinary ones;
+    client_certificate with client_key, if the proxy asks for them. Raises ValueError, OSError."""
     found = {}
     for name, entry in table.items():
-        given = _entry(entry, set(), {"address", "authorities", "vpc_endpoint_service"})
+        given = _entry(entry, set(), _OF_PROXY)
         host = _PROXY.fullmatch(name)
         address = _ADDRESS.fullmatch(given.get("address", "443" if host is None else host[1]))
         service = given.get("vpc_endpoint_service", "")
@@ -49,7 +52,11 @@ def proxies(table: Mapping[str, Any], base: Path) -> Mapping[str, Endpoint]:
         if authorities:
             authorities = str(base / Path(authorities).expanduser())
             _certificates(Path(authorities))
-        found[name] = Endpoint(host[1], address[1].strip("[]"), port, authorities, service)
+        shown = [str(base / Path(given[each]).expanduser()) for each in _CLIENT if each in given]
+        if shown:
+            certificate, key = shown
+            ssl.create_default_context().load_cert_chain(certificate, key)
+        found[name] = Endpoint(host[1], address[1].strip("[]"), port, authorities, service, *shown)
     return found
 
 

@@ -8,6 +8,8 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 from xks_proxy_support import ACCESS_KEY_ID, ERRORS, HOST, PATH, SECRET, XksProxy, xks_proxy
@@ -289,6 +294,42 @@ def test_nobody_there_another_name_another_authority_and_no_tls(proxy: XksProxy,
         client(Connections(endpoint_of(proxy, name="other.test"), 5)).health(METADATA)
     with failure(Failure.TLS):
         client(Connections(endpoint_of(proxy, authorities=""), 5)).health(METADATA)
+
+
+def test_a_proxy_that_asks_for_a_certificate_is_shown_the_configured_one(tmp_path: Path) -> None:
+    certificate, key = client_certificate(tmp_path)
+    with xks_proxy(tmp_path / "tls", certificate) as proxy:
+        shown = {"client_certificate": str(certificate), "client_key": str(key)}
+        with closing(Connections(endpoint_of(proxy, **shown), 10)) as connections:
+            client(connections).health(METADATA)
+        with pytest.raises(KeyStoreError):
+            client(Connections(endpoint_of(proxy), 10)).health(METADATA)
+        assert len(proxy.seen) == 1
+
+
+def client_certificate(folder: Path) -> tuple[Path, Path]:
+    """One that is its own authority, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cks.kms.us-east-1.amazonaws.com")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "client.pem", folder / "client.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return files
 
 
 # --- blobs

@@ -37,7 +37,8 @@ def test_clusters_and_proxies_are_read_with_paths_from_the_files_folder(folder: 
         '[xks_proxies."https://a.test"]\n'
         '[xks_proxies."https://b.test"]\naddress = "[::1]:8443"\nauthorities = "cluster.pem"\n'
         f'vpc_endpoint_service = "{SERVICE}"\n'
-        '[xks_proxies."https://c.test"]\naddress = "10.0.0.1"\n',
+        '[xks_proxies."https://c.test"]\naddress = "10.0.0.1"\n'
+        'client_certificate = "tls/server.pem"\nclient_key = "tls/server.key"\n',
     )
     cluster = config.cloudhsm_clusters[CLUSTER]
     assert (cluster.module, cluster.token) == (str(folder / "hsm.so"), "prod")
@@ -46,7 +47,12 @@ def test_clusters_and_proxies_are_read_with_paths_from_the_files_folder(folder: 
     assert config.xks_proxies == {
         "https://a.test": Endpoint("a.test", "a.test"),
         "https://b.test": Endpoint("b.test", "::1", 8443, str(folder / "cluster.pem"), SERVICE),
-        "https://c.test": Endpoint("c.test", "10.0.0.1"),
+        "https://c.test": Endpoint(
+            "c.test",
+            "10.0.0.1",
+            client_certificate=str(folder / "tls" / "server.pem"),
+            client_key=str(folder / "tls" / "server.key"),
+        ),
     }
     assert config.xks_timeout == 0.25
 
@@ -87,6 +93,12 @@ def test_the_environment_has_them_as_json(folder: Path) -> None:
         {"xks_proxies": {"https://a.test": {"authorities": "absent.pem"}}},
         {"xks_proxies": {"https://a.test": {"authorities": "casemate.toml"}}},
         {"xks_proxies": {"https://a.test": {"vpc_endpoint_service": "mine"}}},
+        {"xks_proxies": {"https://a.test": {"client_certificate": "tls/server.pem"}}},
+        {
+            "xks_proxies": {
+                "https://a.test": {"client_certificate": "tls/ca.pem", "client_key": "tls/server.key"}
+            }
+        },
         {"xks_timeout": 0},
         {"xks_timeout": 61},
     ],

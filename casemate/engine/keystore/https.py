@@ -33,7 +33,8 @@ class Endpoint(NamedTuple):
 
     name: its host name, which its certificate must have; host, port: where it is reached; authorities: PEM file of
     the certificate authorities to trust, '' for those of the system; service: the name of the VPC endpoint service
-    that it takes the part of, '' for a public endpoint.
+    that it takes the part of, '' for a public endpoint; client_certificate, client_key: PEM files of what is shown to
+    a proxy that asks for a certificate, '' for nothing.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Endpoint(NamedTuple):
     port: int = 443
     authorities: str = ""
     service: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
 
 
 class Sender(Protocol):
@@ -146,6 +149,8 @@ class Connections:
         context = self._context
         if context is None:
             context = ssl.create_default_context(cafile=self.endpoint.authorities or None)
+            if self.endpoint.client_certificate:
+                context.load_cert_chain(self.endpoint.client_certificate, self.endpoint.client_key)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.sslsocket_class = _Socket
             self._context = context
