@@ -2,17 +2,20 @@
 
     python tools/served_operations.py [--check]
 
-A service's page in docs/services/ has its table between two markers; docs/services/README.md has the overview.
+A service's page in docs/services/ has its tables between two markers: the operations, and the actions that they need,
+as AWS's Service Authorization Reference has them; docs/services/README.md has the overview.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from casemate.api.reference import action
 from casemate.gate.operation import Api, Mode, Operation
 from casemate.server.composition import APIS
 
@@ -59,7 +62,32 @@ def table(api: Api) -> str:
         assert operation.served is not None
         kind = _KINDS[operation.served.mode]
         lines.append(f"| {operation.name} | {permissions(operation)} | {kind} | {description(operation)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *actions_table(api)])
+
+
+def actions_table(api: Api) -> list[str]:
+    """What policies may say of the actions that a service's operations need."""
+    needs = (need.action for operation in served(api) if operation.served for need in operation.served.needs)
+    lines = [
+        "The actions, as AWS's Service Authorization Reference has them. A policy that names resources must name one "
+        "of a type with a star; where none is listed, it must name `*`.",
+        "",
+        "| Action | Level | Resource types | Condition keys |",
+        "|---|---|---|---|",
+    ]
+    for name in sorted(set(needs)):
+        known = action(name)
+        if known is None:
+            raise BadPage(f"{name} is in no reference: run tools/generate_reference.py")
+        resources = ", ".join(known.resources).replace("*", "\\*")
+        # Numbered keys as one.
+        keys = dict.fromkeys(_NUMBER.sub("<n>", key) for key in known.conditions)
+        conditions = ", ".join(f"`{key}`" for key in keys)
+        lines.append(f"| `{name}` | {known.level} | {resources} | {conditions} |")
+    return lines
+
+
+_NUMBER = re.compile(r"\d+$")
 
 
 def overview(apis: Iterable[Api]) -> str:

@@ -90,10 +90,13 @@ def test_every_served_operation_has_its_row(operation: Operation[Any, Any]) -> N
 def test_no_page_has_a_row_of_what_is_not_served() -> None:
     for api in APIS:
         page = (served_operations.PAGES / f"{api.service}.md").read_text()
-        rows = [
-            line for line in page.partition(BEGIN)[2].partition(END)[0].splitlines() if line.startswith("| ")
-        ]
+        tables = page.partition(BEGIN)[2].partition(END)[0].partition("The actions, as AWS's")
+        rows, actions = (
+            [line for line in text.splitlines() if line.startswith("| ")] for text in tables[::2]
+        )
         assert len(rows) - 1 == len(served(api))
+        needed = {need.action for each in served(api) if each.served for need in each.served.needs}
+        assert len(actions) - 1 == len(needed)
 
 
 def test_a_page_without_its_markers_is_told(tmp_path: Path) -> None:
