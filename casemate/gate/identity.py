@@ -11,6 +11,7 @@ import orjson
 
 from casemate.engine.policy import Attached, Policy, Principal, Residual, Value, principal_keys
 from casemate.engine.session_token import Session
+from casemate.gate.organization import Oversight
 from casemate.store.database import Tx
 
 DOMAIN = "iam"
@@ -211,6 +212,10 @@ class Directory(Protocol):
     def principal_names(self, tx: Tx, ids: Mapping[str, str]) -> Mapping[str, str]:
         """What those are called now who had these ARNs and ids, where that is another name: another ARN, or the id of
         one who is no more."""
+        ...
+
+    def root_features(self, tx: Tx, organization: Oversight) -> tuple[str, ...]:
+        """What an organisation may do with its members' root users: "RootSessions", "RootCredentialsManagement"."""
         ...
 
     def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:

@@ -31,6 +31,25 @@ STANDALONE = Standing()
 """Of an account in no organisation, and of whoever has no account."""
 
 
+class Oversight(NamedTuple):
+    """An organisation as other services need to know it.
+
+    id: the organisation's; management: its management account; all_features: whether policies and trusted access are
+    on; trusted: the services with trusted access ("iam.amazonaws.com"); delegates: the accounts that administer a
+    service in the management account's place, as (service, account).
+    """
+
+    id: str
+    management: str
+    all_features: bool
+    trusted: frozenset[str]
+    delegates: frozenset[tuple[str, str]]
+
+    def administered_by(self, account: str, service: str) -> bool:
+        """Whether the account is the management account, or the service's delegated administrator."""
+        return account == self.management or (service, account) in self.delegates
+
+
 class Organizations(Protocol):
     """Where the gate finds it. The service Organizations is one; the gate knows no more of it than this.
 
@@ -42,9 +61,16 @@ class Organizations(Protocol):
         """Raises Miss when it is not in memory and tx is None."""
         ...
 
+    def oversight(self, account: str, tx: Tx) -> Oversight | None:
+        """The organisation that an account is in, None of one that stands alone."""
+        ...
+
 
 class NoOrganizations:
     """For a gate whose accounts all stand alone."""
 
     def standing(self, account: str, tx: Tx | None) -> Standing:  # noqa: ARG002
         return STANDALONE
+
+    def oversight(self, account: str, tx: Tx) -> Oversight | None:  # noqa: ARG002
+        return None

@@ -34,7 +34,7 @@ from casemate.gate.http import Exchange, Tls
 from casemate.gate.identity import Credential, Identity, OidcIssuer, RoleEntry, SessionCredential
 from casemate.gate.keyring import Keyring
 from casemate.gate.operation import Api, Operation
-from casemate.gate.organization import NoOrganizations
+from casemate.gate.organization import NoOrganizations, Oversight
 from casemate.gate.resource import Resource
 from casemate.gate.throttle import Throttle
 from casemate.server.journal_cipher import JournalCipher
@@ -171,6 +171,9 @@ class ToyDirectory:
 
     def principal_names(self, tx: Tx, ids: Mapping[str, str]) -> Mapping[str, str]:
         return {}
+
+    def root_features(self, tx: Tx, organization: Oversight) -> tuple[str, ...]:
+        return ()
 
     def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:
         return False

@@ -78,7 +78,8 @@ def _check_arn(resource: str, kind: Kind) -> None:
     if service == "iam":
         if region:
             raise refusal("iam-region", kind, resource)
-        if not path.startswith(("*", "?", *_IAM_PATHS)):
+        # The root user, as sts:AssumeRoot's resource, is one of no kind that the error's text lists.
+        if path != "root" and not path.startswith(("*", "?", *_IAM_PATHS)):
             raise refusal("iam-path", kind)
     if service == "s3" and region and not path.startswith(("*", *_S3_REGIONAL)):
         raise refusal("s3-region", kind, resource)

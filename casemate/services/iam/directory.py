@@ -10,10 +10,11 @@ from casemate.engine.policy import Attached, Policy, Principal, parse, principal
 from casemate.engine.session_token import BadToken, Session, SessionTokens
 from casemate.gate.identity import Credential, Identity, OidcIssuer, RoleEntry, SessionCredential, tag_keys
 from casemate.gate.keyring import Keyring
-from casemate.gate.organization import NoOrganizations, Organizations
+from casemate.gate.organization import NoOrganizations, Organizations, Oversight
 from casemate.services.iam import entities, mfa, sessions
 from casemate.services.iam.identities import ACTIVE, unwrap_secret
 from casemate.services.iam.managed_policies import aws_managed
+from casemate.services.iam.root_access import features_of
 from casemate.services.iam.store import DOMAIN, Entities
 from casemate.services.iam.trust import ids_named, names_now
 from casemate.services.iam.uses import Uses
@@ -84,6 +85,10 @@ class IamDirectory:
     def policy(self, account: str, arn: str, tx: Tx | None) -> Policy | None:
         """A managed policy, AWS's or the account's own; None when there is none. Raises Miss as above."""
         return self._policies.get((account, arn), tx)
+
+    def root_features(self, tx: Tx, organization: Oversight) -> tuple[str, ...]:
+        """What an organisation may do with its members' root users."""
+        return features_of(self.entities, tx, organization)
 
     def second_factor(self, tx: Tx, user: Principal, serial: str, code: str) -> bool:
         """Whether it is what the user's MFA device shows now; then it is used up."""

@@ -269,11 +269,22 @@ class SamlProvider(Entity):
     metadata: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootAccess(Entity):
+    """What an organisation's management account may do with its members' root users, by the organisation's id as its
+    name. features: "RootCredentialsManagement", "RootSessions"."""
+
+    KIND = "root-access"
+    PREFIX = "ARRA"
+
+    features: Sequence[str] = ()
+
+
 KINDS: Mapping[str, type[Entity]] = {
     kind.KIND: kind
     for kind in (
         *(User, Group, Role, ManagedPolicy, InstanceProfile),
-        *(MfaDevice, LoginProfile, PasswordPolicy, OidcProvider, SamlProvider, ServerCertificate),
+        *(MfaDevice, LoginProfile, PasswordPolicy, OidcProvider, SamlProvider, ServerCertificate, RootAccess),
     )
 }
 

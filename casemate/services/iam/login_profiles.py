@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from secrets import token_urlsafe
 from typing import Any
 
 from casemate.api import iam
@@ -34,14 +35,13 @@ def _profile_of(call: Call, user: User) -> LoginProfile | None:
 def _profile(call: Call, user: User) -> LoginProfile:
     found = _profile_of(call, user)
     if found is None:
-        raise no_such_entity(f"Login Profile for User {user.name} cannot be found.")
+        raise no_such_entity(f"Login Profile for User {_name(user)} cannot be found.")
     return found
 
 
-def _must_be_a_user(target: Target[User]) -> User:
-    if not target.entity.name:
-        raise no_such_entity("Login Profile for User root cannot be found.")
-    return target.entity
+def _name(user: User) -> str:
+    """The root user's too, who has none."""
+    return user.name or "root"
 
 
 def _violation(text: str) -> AwsError:
@@ -67,7 +67,7 @@ def _changed(profile: LoginProfile, verifier: str, now: float) -> LoginProfile:
 
 def _shape(user: User, profile: LoginProfile) -> iam.LoginProfile:
     return {
-        "UserName": user.name,
+        "UserName": _name(user),
         "CreateDate": when(profile.created),
         "PasswordResetRequired": profile.reset,
     }
@@ -77,18 +77,19 @@ def _shape(user: User, profile: LoginProfile) -> iam.LoginProfile:
 def create_login_profile(
     call: Call, req: iam.CreateLoginProfileRequest, target: Target[User]
 ) -> iam.CreateLoginProfileResponse:
-    """Give a user a password."""
-    user = _must_be_a_user(target)
+    """Give a user a password; the root user one to be recovered, which nobody knows."""
+    user = target.entity
     if _profile_of(call, user) is not None:
-        raise AwsError("EntityAlreadyExists", f"Login Profile for user {user.name} already exists.")
-    if "Password" not in req:
+        raise AwsError("EntityAlreadyExists", f"Login Profile for user {_name(user)} already exists.")
+    if "Password" not in req and user.name:
         raise AwsError("ValidationError", "Password is required.")
+    password = req.get("Password") or call.before("unknown password", lambda: f"Aa1-{token_urlsafe(32)}")
     profile = LoginProfile(
         account=call.account,
         name=user.id,
         id=unique_id(LoginProfile.PREFIX),
         created=call.now,
-        verifier=_accepted(call, req["Password"], None),
+        verifier=_accepted(call, password, None),
         changed=call.now,
         reset=req.get("PasswordResetRequired", False),
     )
@@ -101,7 +102,7 @@ def get_login_profile(
     call: Call, req: iam.GetLoginProfileRequest, target: Target[User]
 ) -> iam.GetLoginProfileResponse:
     """Since when a user has a password, and whether it must be changed."""
-    user = _must_be_a_user(target)
+    user = target.entity
     return {"LoginProfile": _shape(user, _profile(call, user))}
 
 
@@ -110,7 +111,7 @@ def update_login_profile(
     call: Call, req: iam.UpdateLoginProfileRequest, target: Target[User]
 ) -> iam.UpdateLoginProfileResponse:
     """Another password for a user, or that they must change it."""
-    profile = _profile(call, _must_be_a_user(target))
+    profile = _profile(call, target.entity)
     if "Password" in req:
         profile = _changed(profile, _accepted(call, req["Password"], profile), call.now)
     reset = req.get("PasswordResetRequired", profile.reset)
@@ -123,7 +124,7 @@ def delete_login_profile(
     call: Call, req: iam.DeleteLoginProfileRequest, target: Target[User]
 ) -> iam.DeleteLoginProfileResponse:
     """Take a user's password away."""
-    call.part(Entities).remove(call.tx, _profile(call, _must_be_a_user(target)))
+    call.part(Entities).remove(call.tx, _profile(call, target.entity))
     return {}
 
 

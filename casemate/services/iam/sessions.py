@@ -45,11 +45,15 @@ def of_user(session: Session, user: Identity) -> SessionCredential:
 
 
 def of_root(session: Session, root: Identity, limit: Limit) -> SessionCredential:
-    """The root user (GetSessionToken)."""
-    audit = _audit(root) | {"sessionContext": _context(session)}
+    """The root user (GetSessionToken); with session policies, for a privileged task (AssumeRoot)."""
+    context = _context(session)
+    if limit is not None:
+        context["assumedRoot"] = "true"
+    audit = _audit(root) | {"sessionContext": context}
     attached = root.attached if limit is None else replace(root.attached, session=limit)
     identity = Identity(root.principal, attached, {**root.known, **_keys(session)}, audit, session)
-    return SessionCredential(session, identity, session.account, _barred(session))
+    barred = _barred(session) if limit is None else frozenset[str]()
+    return SessionCredential(session, identity, session.account, barred)
 
 
 def of_federated(session: Session, issuer: Identity, limit: Limit) -> SessionCredential:

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from casemate.engine.envelope.errors import Tampered
 from casemate.gate.identity import DOMAIN as IDENTITIES
 from casemate.gate.keyring import Keyring
-from casemate.gate.organization import STANDALONE, Standing
+from casemate.gate.organization import STANDALONE, Oversight, Standing
 from casemate.services.organizations import standings
 from casemate.services.organizations.model import (
     ACCOUNT,
+    ALL_FEATURES,
     AWS_POLICIES,
     Account,
     Node,
@@ -73,6 +74,21 @@ class Organizations:
     def standing(self, account: str, tx: Tx | None) -> Standing:
         """Where the account stands. Raises Miss when it is not in memory and tx is None, and Tampered."""
         return self._standings.get(account, tx) if account else STANDALONE
+
+    def oversight(self, account: str, tx: Tx) -> Oversight | None:
+        """The organisation that an account is in, None of one that stands alone."""
+        found = self.membership(tx, account)
+        if found is None:
+            return None
+        organization = found[0]
+        rows = tx.all("SELECT service FROM org_services WHERE organization = ?", (organization.id,))
+        return Oversight(
+            organization.id,
+            organization.management,
+            organization.feature_set == ALL_FEATURES,
+            frozenset(service for (service,) in rows),
+            frozenset((service, delegate) for delegate, service, _ in self.delegations(tx, organization)),
+        )
 
     def _standing(self, tx: Tx, account: str) -> Standing:
         known = self.account(tx, account)

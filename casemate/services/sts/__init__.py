@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from casemate.services.sts import caller, messages, roles, saml, user_sessions, web_identity
+from casemate.services.sts import caller, messages, roles, root, saml, user_sessions, web_identity
 
-__all__ = ["caller", "messages", "roles", "saml", "user_sessions", "web_identity"]
+__all__ = ["caller", "messages", "roles", "root", "saml", "user_sessions", "web_identity"]
