@@ -14,7 +14,6 @@ Members that the model requires are required keys, all others NotRequired.
 
 from __future__ import annotations
 
-import argparse
 import json
 import keyword
 import sys
@@ -32,6 +31,7 @@ from botocore.model import (
     StringShape,
     StructureShape,
 )
+from generated_files import write
 
 SERVED = ("kms", "sts", "iam", "service-quotas", "ce", "organizations")
 """botocore's names of the services that Casemate serves."""
@@ -242,20 +242,8 @@ def _indented(text: str) -> Iterator[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write casemate/api/ from the pinned botocore's models.")
-    parser.add_argument("--check", action="store_true", help="only compare; exit 1 when not current")
-    check: bool = parser.parse_args(arguments).check
-    stale = []
-    for service in SERVED:
-        path = TARGET / f"{service.replace('-', '_')}.py"
-        text = generate(service)
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale.append(path.name)
-        if not check:
-            path.write_text(text, encoding="utf-8")
-    print(f"{'not current' if check else 'written'}: {', '.join(stale) or 'none'}")
-    return 1 if check and stale else 0
+    files = {TARGET / f"{service.replace('-', '_')}.py": generate(service) for service in SERVED}
+    return write(files, arguments, "Write casemate/api/ from the pinned botocore's models.")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ ships it, and what is newer than its copy.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from generated_files import write
 
 from casemate.server.composition import APIS
 
@@ -97,20 +98,8 @@ def generate(prefix: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write casemate/api/reference/.")
-    parser.add_argument("--check", action="store_true", help="only compare; exit 1 when not current")
-    check: bool = parser.parse_args(arguments).check
-    stale = []
-    for prefix in prefixes():
-        path = TARGET / f"{prefix}.json"
-        text = generate(prefix)
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        stale.append(path.name)
-        if not check:
-            path.write_text(text, encoding="utf-8")
-    print(f"{'not current' if check else 'written'}: {', '.join(stale) or 'none'}")
-    return 1 if check and stale else 0
+    files = {TARGET / f"{prefix}.json": generate(prefix) for prefix in prefixes()}
+    return write(files, arguments, "Write casemate/api/reference/.")
 
 
 if __name__ == "__main__":
