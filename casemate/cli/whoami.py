@@ -49,7 +49,8 @@ def whoami(options: argparse.Namespace) -> int:
         used: Any = session.get_credentials()
         key_id = keys.get("aws_access_key_id") or used.get_frozen_credentials().access_key
     except ClientError as error:
-        raise CommandError(f"{endpoint} refuses: {error.response['Error']['Message']}") from None
+        reason = error.response.get("Error", {}).get("Message", "")
+        raise CommandError(f"{endpoint} refuses: {reason}") from None
     except BotoCoreError as error:
         raise CommandError(f"{endpoint} cannot be asked: {error}") from None
     shown = {

@@ -285,10 +285,10 @@ class _NoJournal:
     healthy = False
     quick = False
 
-    def append(self, *_: object) -> None:
+    def append(self, record: bytes, token: Call | None, wake: bool = True) -> None:  # noqa: ARG002
         raise JournalUnavailable("there is no journal")
 
-    def flush(self, *_: object) -> None:
+    def flush(self, on_durable: Callable[[list[Call | None], BaseException | None], None]) -> None:  # noqa: ARG002
         raise JournalUnavailable("there is no journal")
 
 
