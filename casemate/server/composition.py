@@ -42,6 +42,7 @@ from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
 from casemate.services.ce.usage import Bill, Bills
 from casemate.services.iam import store as iam_store
+from casemate.services.iam.accesses import OBSERVER as IAM_OBSERVER
 from casemate.services.iam.accounts import IamAccounts
 from casemate.services.iam.directory import IamDirectory
 from casemate.services.iam.quotas import QUOTAS as IAM_QUOTAS
@@ -97,6 +98,9 @@ QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS, STS_QUOTAS)
 
 BILLED = (CE_BILLED, KMS_BILLED)
 """The services whose use costs something on AWS."""
+
+OBSERVERS = (IAM_OBSERVER,)
+"""Who are told of every call, out of the audit."""
 
 DOMAINS = (
     iam_store.DOMAIN,
@@ -226,7 +230,7 @@ def _build(
     tokens = SessionTokens(opened.root)
     directory = IamDirectory(opened.store, opened.keyring, uses, tokens, organizations_of)
     values = Values(opened.store, QUOTAS, opened.config.quota_approval)
-    meter = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED)
+    meter = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, OBSERVERS)
     settings = opened.config
     parts: dict[type, Any] = {
         Entities: directory.entities,

@@ -15,7 +15,7 @@ from cost_support import by_name, cost, encrypt, groups
 from server_support import Server, casemate, running_server
 
 from casemate.engine.envelope.hierarchy import RootKey
-from casemate.server.composition import BILLED, MIGRATIONS, open_data
+from casemate.server.composition import BILLED, MIGRATIONS, OBSERVERS, open_data
 from casemate.server.config import Config
 from casemate.server.journal_cipher import JournalCipher
 from casemate.services.ce.meter import Meter
@@ -62,7 +62,8 @@ def test_all_workers_are_counted_and_two_that_count_agree(tmp_path: Path) -> Non
             encrypt(server, key, 3)
         opened = open_data(Config(data=server.data))
         meters = [
-            Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED) for _ in range(2)
+            Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, OBSERVERS)
+            for _ in range(2)
         ]
         read = [meter.catch_up() for meter in meters]
         assert read[0] > 18
@@ -75,8 +76,8 @@ def test_a_reading_that_was_overtaken_counts_nothing_twice(dev: Server) -> None:
     encrypt(dev, new_key(dev), 4)
     opened = open_data(Config(data=dev.data))
     try:
-        first = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED)
-        second = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED)
+        first = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, OBSERVERS)
+        second = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, OBSERVERS)
         keep = first._keep
 
         def overtaken(*args: Any) -> None:
@@ -98,7 +99,7 @@ class Counted:
         self.store = open_store(url, migrations=MIGRATIONS)
         self.folder = folder / "journal"
         self._cipher = JournalCipher(RootKey(bytes(32)))
-        self.meter = Meter(self.store, self.folder, self._cipher, BILLED)
+        self.meter = Meter(self.store, self.folder, self._cipher, BILLED, OBSERVERS)
         self.durable = threading.Event()
 
     def journal(self, worker: str) -> Journal[None]:
@@ -121,7 +122,7 @@ def counted(tmp_path: Path, database: str) -> Iterator[Counted]:
 def event(**more: Any) -> bytes:
     return json.dumps(
         {
-            "userIdentity": {"accountId": "111122223333"},
+            "userIdentity": {"accountId": "111122223333", "principalId": "111122223333"},
             "eventTime": "2026-11-25T13:00:00Z",
             "eventSource": "kms.amazonaws.com",
             "eventName": "Encrypt",

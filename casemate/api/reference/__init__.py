@@ -1,6 +1,6 @@
 """What AWS's Service Authorization Reference says of each action: which resources it may be allowed on, and which
 condition keys its requests have. Data files, one a service, written by tools/generate_reference.py; read by the
-documentation's tables, by tests, and by commands, never while a request is answered.
+documentation's tables, by tests, and by commands and IAM's reports, on no request that is to be quick.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from typing import Any
 from orjson import loads
 
 from casemate.gate.billing import Billed
+from casemate.gate.observing import Gathered, Observer
 from casemate.store.database import Store, Tx
 from casemate.store.errors import StoreError
 from casemate.store.journal_format import JournalTampered, Position, SegmentCipher, SegmentName
@@ -39,11 +40,12 @@ _Key = tuple[str, str, str, str, str, str, str]
 
 class _Counted:
     """What one reading found: calls by what they count as; the last event of each resource whose use is to be known,
-    by service and resource."""
+    by service and resource; what each observer gathered."""
 
-    __slots__ = ("calls", "last")
+    __slots__ = ("calls", "gathered", "last")
 
-    def __init__(self) -> None:
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self.gathered: list[tuple[Observer, Gathered]] = [(each, {}) for each in observers]
         self.calls: Counter[_Key] = Counter()
         self.last: dict[tuple[str, str], Mapping[str, Any]] = {}
 
@@ -53,14 +55,23 @@ class Overtaken(StoreError):
 
 
 class Meter:
-    """journal: the machine's audit journal; billed: the services whose calls cost something."""
+    """journal: the machine's audit journal; billed: the services whose calls cost something; observers: who
+    are told of every call."""
 
-    def __init__(self, store: Store, journal: Path, cipher: SegmentCipher, billed: Sequence[Billed]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        journal: Path,
+        cipher: SegmentCipher,
+        billed: Sequence[Billed],
+        observers: Sequence[Observer],
+    ) -> None:
         self._store = store
         self._journal = journal
         self._cipher = cipher
         self.billed: Mapping[str, Billed] = {each.service: each for each in billed}
         self._by_source = {each.source: each for each in billed}
+        self._observers = observers
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
@@ -94,7 +105,7 @@ class Meter:
         begun = known.pop("", None)
         since = 0 if begun is None else begun.time_ns
         seen, read, kept = dict(known), 0, 0
-        counted = _Counted()
+        counted = _Counted(self._observers)
         tampered: JournalTampered | None = None
         records = read_journal(self._journal, self._cipher, after=self._there(known))
         while True:
@@ -111,7 +122,7 @@ class Meter:
                 self._look_at(record, counted)
             if read - kept == _BATCH:
                 self._keep(known, seen, counted)
-                known, counted, kept = dict(seen), _Counted(), read
+                known, counted, kept = dict(seen), _Counted(self._observers), read
             if gently and read % _SLICE == 0 and self._stopped.wait(_PAUSE):
                 break
         if read > kept:
@@ -131,10 +142,14 @@ class Meter:
         }
 
     def _look_at(self, record: bytes, counted: _Counted) -> None:
-        """Count a record, unless it is a refusal or an event without a caller."""
+        """Show a call to the observers, and count it unless it was refused."""
         event = loads(record)
+        if event["eventType"] != "AwsApiCall":
+            return
+        for observer, gathered in counted.gathered:
+            observer.see(event, gathered)
         billed = self._by_source.get(event["eventSource"])
-        if billed is None or "errorCode" in event or event["eventType"] != "AwsApiCall":
+        if billed is None or "errorCode" in event:
             return
         for resource in billed.used(event):
             counted.last[billed.service, resource] = event
@@ -166,6 +181,9 @@ class Meter:
                 billed.note_used(
                     tx, {resource: event for (of, resource), event in counted.last.items() if of == service}
                 )
+
+            for observer, gathered in counted.gathered:
+                observer.keep(tx, gathered)
 
         self._store.write(write)
 

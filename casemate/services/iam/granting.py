@@ -46,6 +46,14 @@ def _held(call: Call, holder: Principal) -> Iterator[Granting]:
         yield Granting(place_of(arn), shape, parse(managed_document(call, arn), "identity"))
 
 
+def policies_of(call: Call, holder: Principal) -> Iterator[Granting]:
+    """The policies of a group, of a role, or of a user with those of the user's groups."""
+    yield from _held(call, holder)
+    if isinstance(holder, User):
+        for group in holder.groups:
+            yield from _held(call, call.part(Entities).with_id(call.tx, Group, call.account, group))
+
+
 def _named(call: Call, request: Mapping[str, Any]) -> Target[Any]:
     """Arn."""
     return named_principal(call, {"PolicySourceArn": request["Arn"]})
@@ -56,12 +64,8 @@ def list_policies_granting_service_access(
     call: Call, req: iam.ListPoliciesGrantingServiceAccessRequest, target: Target[Any]
 ) -> iam.ListPoliciesGrantingServiceAccessResponse:
     """By which policies, its own and its groups', an identity may use each of some services."""
-    entities = call.part(Entities)
-    holders: list[Principal] = [target.entity]
-    if isinstance(target.entity, User):
-        holders += [entities.with_id(call.tx, Group, call.account, group) for group in target.entity.groups]
     # A policy that comes by two ways is one.
-    policies = {each.place: each for holder in holders for each in _held(call, holder)}
+    policies = {each.place: each for each in policies_of(call, target.entity)}
     services = {f"{number:04}": service for number, service in enumerate(req["ServiceNamespaces"], 1)}
     places, more = Page(call, req).of(services, str)
     entries = [

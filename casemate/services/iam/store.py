@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from casemate.engine.envelope.errors import Tampered
 from casemate.gate.identity import DOMAIN
 from casemate.gate.keyring import Keyring
+from casemate.services.iam.accesses import forget
 from casemate.services.iam.entities import Entity, Link, ManagedPolicy, of_content
 from casemate.store.database import Tx
 
@@ -136,9 +137,10 @@ class Entities:
         _tell(tx, entity)
 
     def remove(self, tx: Tx, entity: Entity) -> None:
-        """Delete it, with its links but nothing that refers to it."""
+        """Delete it, with its links and what is known of its accesses but nothing that refers to it."""
         tx.run("DELETE FROM iam_entities WHERE account = ? AND id = ?", (entity.account, entity.id))
         tx.run("DELETE FROM iam_links WHERE account = ? AND source = ?", (entity.account, entity.id))
+        forget(tx, entity.account, entity.id)
         _tell(tx, entity)
 
     def _link(self, tx: Tx, entity: Entity) -> None:
