@@ -102,6 +102,7 @@ def test_all_of_an_account(alone: Iam) -> None:
             gathered[each] += page[each]
     assert gathered == {each: details[each] for each in lists}
 
+    admin.create_open_id_connect_provider(Url="https://issuer.example", ThumbprintList=["a" * 40])
     summary = admin.get_account_summary()["SummaryMap"]
     expected = {
         "Users": 2,
@@ -112,6 +113,8 @@ def test_all_of_an_account(alone: Iam) -> None:
         "PolicyVersionsInUse": 2,
         "InstanceProfiles": 1,
         "AccountAccessKeysPresent": 1,
+        "AccountPasswordPresent": 0,
+        "Providers": 1,
         "AttachedPoliciesPerRoleQuota": 10,
         "RolePolicySizeQuota": 10_240,
         "AccessKeysPerUserQuota": 2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,15 @@ from iam_support import (
 from server_support import casemate, refused
 
 from casemate.api import reference
+from casemate.engine.envelope.hierarchy import RootKey
+from casemate.gate.keyring import Keyring
+from casemate.gate.observing import Gathered
+from casemate.server.composition import MIGRATIONS
+from casemate.services.iam.accesses import OBSERVER, Access, accesses_of
+from casemate.services.iam.entities import Role, User
 from casemate.services.iam.service_names import SERVICE_NAMES
+from casemate.services.iam.store import Entities
+from casemate.store.database import Tx, open_store
 
 
 @pytest.fixture
@@ -241,6 +249,69 @@ def test_what_is_refused(iam: Iam) -> None:
     ):
         with refused("AccessDenied", status=403):
             getattr(iam.client("iam", iam.key(bare)), operation)(JobId=own, **request)
+
+
+def event(who: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "userIdentity": {"accountId": ACCOUNT, **who},
+        "eventTime": "2026-11-25T13:00:00Z",
+        "eventSource": "kms.amazonaws.com",
+        "eventName": "Encrypt",
+        "awsRegion": "eu-west-1",
+        "recipientAccountId": ACCOUNT,
+        **more,
+    }
+
+
+def test_whose_accesses_are_kept(database: str) -> None:
+    store = open_store(database, migrations=MIGRATIONS)
+    keyring = Keyring(RootKey(bytes(32)))
+    user = User(account=ACCOUNT, name="u", id="AIDAUSER", created=0.0)
+    role = Role(account=ACCOUNT, name="r", id="AROAROLE", created=0.0, trust="{}")
+
+    def make(tx: Tx) -> None:
+        for each in (user, role):
+            Entities(keyring).add(tx, each)
+
+    def kept(*events: dict[str, Any]) -> dict[str, list[Access]]:
+        gathered: Gathered = {}
+        for each in events:
+            OBSERVER.see(each, gathered)
+        store.write(lambda tx: OBSERVER.keep(tx, gathered))
+        ids = (user.id, role.id, ACCOUNT, "AIDAGONE")
+        return {each: store.read(lambda tx, each=each: accesses_of(tx, ACCOUNT, each, now)) for each in ids}  # type: ignore[misc]
+
+    try:
+        store.write(make)
+        now = datetime(2026, 11, 25, 13, tzinfo=UTC).timestamp()
+        session = {"sessionIssuer": {"principalId": role.id}}
+        federated = {"sessionIssuer": {"principalId": user.id}, "attributes": {}}
+        by_user = {"principalId": user.id}
+        found = kept(
+            event(by_user, errorCode="AccessDeniedException"),
+            event({"principalId": f"{role.id}:name", "sessionContext": session}),
+            event({"principalId": f"{ACCOUNT}:name", "sessionContext": federated}, eventName="Sign"),
+            event({"principalId": ACCOUNT, "sessionContext": {"attributes": {}}}),
+            event({"principalId": "AIDAGONE"}),
+            event(by_user, eventName="Copied", recipientAccountId=OTHER_ACCOUNT),
+            {**event({}), "userIdentity": {"type": "WebIdentityUser", "principalId": "x"}},
+        )
+        encrypted = Access("kms", "Encrypt", now, "eu-west-1")
+        assert found == {
+            user.id: [encrypted, Access("kms", "Sign", now, "eu-west-1")],
+            role.id: [encrypted],
+            ACCOUNT: [encrypted],
+            "AIDAGONE": [],
+        }
+        earlier = event(by_user, eventTime="2026-11-25T12:00:00Z", awsRegion="us-east-1")
+        assert kept(earlier)[user.id][0] == encrypted, "another machine's may come late"
+        later = event(by_user, eventTime="2026-11-25T14:00:00Z", awsRegion="us-east-1")
+        assert kept(later)[user.id][0] == Access("kms", "Encrypt", now + 3600, "us-east-1")
+        store.write(lambda tx: Entities(keyring).remove(tx, user))
+        found = kept(event(by_user))
+        assert (found[user.id], found[role.id]) == ([], [encrypted])
+    finally:
+        store.close()
 
 
 def test_every_service_of_the_reference_has_a_name() -> None:

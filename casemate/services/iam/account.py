@@ -14,8 +14,10 @@ from casemate.services.iam.entities import (
     InstanceProfile,
     ManagedPolicy,
     MfaDevice,
+    OidcProvider,
     Principal,
     Role,
+    SamlProvider,
     ServerCertificate,
     User,
 )
@@ -89,12 +91,18 @@ def get_account_summary(
     entities = call.part(Entities)
     summary = {
         "AccessKeysPerUserQuota": KEYS_OF_USER.most(call),
+        # The root user signs in by nothing but access keys here.
+        "AccountPasswordPresent": 0,
+        "AccountSigningCertificatesPresent": 0,
         "AccountAccessKeysPresent": int(bool(access_key_rows.of_user(call.tx, call.account, ""))),
         "AssumeRolePolicySizeQuota": TRUST_SIZE.most(call),
         "GroupsPerUserQuota": GROUPS_OF_USER.most(call),
         "PolicySizeQuota": POLICY_SIZE,
         "PolicyVersionsInUse": sum(
             len(policy.versions) for policy in entities.page(call.tx, ManagedPolicy, call.account)
+        ),
+        "Providers": sum(
+            entities.count(call.tx, kind, call.account) for kind in (OidcProvider, SamlProvider)
         ),
         "VersionsPerPolicyQuota": VERSIONS,
     }
