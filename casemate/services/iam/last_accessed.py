@@ -78,12 +78,13 @@ def get_service_last_accessed_details(
     """A report's services by their namespaces, each with the last attempt to use it."""
     found = _report(call, req["JobId"])
     services, more = Page(call, req).of(found.content["services"], lambda each: str(each["namespace"]))
-    return {
-        **found.shape(),  # type: ignore[typeddict-item]
+    answer: dict[str, Any] = {
+        **found.shape(),
         "JobType": found.granularity,
         "ServicesLastAccessed": [_service(each) for each in services],
         **more,
     }
+    return answer  # type: ignore[return-value]
 
 
 @iam.GetServiceLastAccessedDetailsWithEntities.reads(account_wide)
