@@ -286,7 +286,8 @@ def _grantees(principal: Principal, partition: str) -> tuple[tuple[Grade, str], 
     """Whom a grant may name to mean the principal, as it is stored, and how far that reaches."""
     found = []
     for grade, names in zip((Grade.DIRECT, Grade.ENTITY, Grade.ACCOUNT), names_of(principal), strict=True):
-        for kind, name in names:
+        # Unique ids first: that is how most grants are stored.
+        for kind, name in sorted(names, key=lambda each: each[1].startswith("arn:")):
             if kind == "AWS" and name.isdigit():
                 found += [(grade, f"arn:{each}:iam::{name}:root") for each in sorted({partition, "aws"})]
             elif kind in ("AWS", "Service"):
