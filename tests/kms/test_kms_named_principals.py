@@ -87,6 +87,26 @@ def test_whoever_is_renamed_stays_the_same(kms: Kms) -> None:
     client.encrypt(KeyId=key_id, Plaintext=b"x")
 
 
+def test_federated_users_are_the_users_who_vouch_for_them(kms: Kms) -> None:
+    name, arn, _ = new_user(kms)
+    everything = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    )
+    iam(kms).put_user_policy(UserName=name, PolicyName="all", PolicyDocument=everything)
+    made = iam(kms).create_access_key(UserName=name)["AccessKey"]
+    user: Any = boto3.session.Session(made["AccessKeyId"], made["SecretAccessKey"], region_name=REGION)
+    sts = user.client("sts", endpoint_url=kms.server.endpoint)
+    got = sts.get_federation_token(Name="guest", Policy=everything)["Credentials"]
+    of: Any = boto3.session.Session(got["AccessKeyId"], got["SecretAccessKey"], got["SessionToken"], REGION)
+    guest = of.client("kms", endpoint_url=kms.server.endpoint)
+    admin = statement(f"arn:aws:iam::{ACCOUNT}:user/admin", "kms:*")
+    key_id = kms.key(key_policy(admin, statement(arn, "kms:Encrypt")))["KeyId"]
+    guest.encrypt(KeyId=key_id, Plaintext=b"x")
+    other = kms.key(key_policy(admin))["KeyId"]
+    with refused("AccessDeniedException"):
+        guest.encrypt(KeyId=other, Plaintext=b"x")
+
+
 def test_a_roles_sessions_are_the_roles(kms: Kms) -> None:
     name = f"named-{next(_numbers)}"
     trust = {

@@ -43,7 +43,8 @@ class Principal:
     role_arn: of a session, the role's ARN in IAM, with its path.
     id: ``AIDA...`` of a user, ``AROA...:session`` of a session.
     federated: the identity provider as policies name it.
-    issuer: of a federated-user session, the ARN of the user (or root user) who called GetFederationToken.
+    issuer, issuer_id: of a federated-user session, the ARN and the unique id of the user (or root user) who called
+        GetFederationToken.
     names: a service's further names (``logs.eu-west-1.amazonaws.com``).
     canonical: the account's canonical user id.
     """
@@ -55,6 +56,7 @@ class Principal:
     id: str = ""
     federated: str = ""
     issuer: str = ""
+    issuer_id: str = ""
     names: tuple[str, ...] = ()
     canonical: str = ""
 
@@ -121,7 +123,8 @@ def names_of(principal: Principal) -> tuple[tuple[Name, ...], tuple[Name, ...], 
         case "federated-user":
             if principal.is_root or not principal.issuer:
                 return ((aws, principal.arn),), (), tuple(account)
-            return ((aws, principal.arn),), ((aws, principal.issuer),), tuple(account)
+            issuer = [(aws, name) for name in (principal.issuer, principal.issuer_id) if name]
+            return ((aws, principal.arn),), tuple(issuer), tuple(account)
         case "service":
             return tuple(("Service", name) for name in (principal.arn, *principal.names)), (), ()
         case "web-identity" | "saml":

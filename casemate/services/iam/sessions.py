@@ -66,6 +66,7 @@ def of_federated(session: Session, issuer: Identity, limit: Limit) -> SessionCre
         account=account,
         id=f"{account}:{session.session}",
         issuer=issuer.principal.arn,
+        issuer_id=issuer.principal.id,
     )
     tags = {key: value for key, value in issuer.known.items() if key.startswith("aws:principaltag/")}
     known = {**principal_keys(principal), **tags, **tag_keys(session.tags), **_keys(session)}
