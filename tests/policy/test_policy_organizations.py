@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from policy_support import (
     ALICE,
@@ -10,6 +12,7 @@ from policy_support import (
     BUCKET,
     FULL_RCP,
     FULL_SCP,
+    HOME,
     LINKED,
     ROOT,
     SERVICE,
@@ -124,3 +127,13 @@ def test_rcps_are_reported_before_scps() -> None:
     no_s3 = policy("rcp", deny("s3:*", Principal="*"))
     decision = ask(ALICE, scps=[[NO_S3]], rcps=[[FULL_RCP, no_s3]])
     assert decision.policy_kind == "resource control policy"
+
+
+def test_a_path_that_looks_like_a_services_does_not_lift_scps_and_rcps() -> None:
+    arn = f"arn:aws:iam::{HOME}:role/x:role/aws-service-role/Reader"
+    disguised = replace(SESSION, role_arn=arn)
+    allows = identity(allow())
+    assert ask(disguised, allows=allows).allowed
+    assert ask(disguised, allows=allows, scps=[[FULL_SCP, NO_S3]]).explicit
+    no_s3 = policy("rcp", deny("s3:*", Principal="*"))
+    assert ask(disguised, allows=allows, rcps=[[FULL_RCP, no_s3]]).explicit

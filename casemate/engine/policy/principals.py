@@ -67,8 +67,9 @@ class Principal:
 
     @property
     def is_service_linked(self) -> bool:
-        """A session of a service-linked role, which SCPs and RCPs do not restrict."""
-        return self.kind == "role" and ":role/aws-service-role/" in self.role_arn
+        """A session of a service-linked role, which SCPs and RCPs do not restrict. A path that customers choose may
+        have colons, so that only the ARN's beginning tells."""
+        return self.kind == "role" and self.role_arn.split(":", 5)[-1].startswith("role/aws-service-role/")
 
     @property
     def has_identity(self) -> bool:
