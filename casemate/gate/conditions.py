@@ -95,7 +95,7 @@ def lookup_for(call: Call, resource: Resource, request: Mapping[str, Any]) -> Lo
         if key == "aws:resourceaccount":
             return resource.account
         if key in _OF_ORGANIZATION:
-            return _organization(call, call.identity.account, key)
+            return _organization(call, call.identity.principal.account, key)
         if key in _OF_RESOURCES_ORGANIZATION:
             return _organization(call, resource.account, key)
         if key.startswith("aws:resourcetag/"):

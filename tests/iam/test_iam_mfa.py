@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 import struct
 import time
 import zlib
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
-from iam_support import ACCOUNT, Iam, arn, name, policy, tags
+from iam_support import ACCOUNT, Iam, arn, iam_server, name, policy, tags
 from server_support import casemate, refused
 
 from casemate.engine import one_time
@@ -216,6 +219,30 @@ def test_a_device_whose_clock_is_wrong(iam: Iam) -> None:
         iam.admin.resync_mfa_device(
             UserName=user, SerialNumber=serial, AuthenticationCode1="000000", AuthenticationCode2="000000"
         )
+
+
+def test_used_codes_do_not_set_a_device_back(iam: Iam) -> None:
+    user = iam.user()
+    serial, app = device(iam)
+    pair = app.pair()
+    iam.admin.enable_mfa_device(UserName=user, SerialNumber=serial, **pair)
+    with refused("InvalidAuthenticationCode", None, 403):
+        iam.admin.resync_mfa_device(UserName=user, SerialNumber=serial, **pair)
+
+
+def test_a_link_in_the_database_gives_nobody_a_device(tmp_path: Path) -> None:
+    with iam_server(tmp_path) as server:
+        mine, other = server.user(), server.user()
+        serial, app = owned(server, mine)
+        ids = [server.admin.get_user(UserName=user)["User"]["UserId"] for user in (mine, other)]
+        key = server.key(other)
+        with closing(sqlite3.connect(server.server.data / "casemate.db")) as database, database:
+            moved = database.execute(
+                "UPDATE iam_links SET target = ? WHERE relation = 'user' AND target = ?", ids[::-1]
+            )
+            assert moved.rowcount == 1
+        with refused("AccessDenied", NOT_VALID, 403):
+            session(server, key, serial, app.code(2))
 
 
 def test_users_manage_their_own_devices(iam: Iam) -> None:

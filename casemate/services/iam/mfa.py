@@ -49,8 +49,10 @@ def new_device(
 
 
 def devices_of(entities: Entities, tx: Tx, account: str, owner: str) -> list[MfaDevice]:
-    """A user's devices, by name. owner: the user's id, the account's for the root user."""
-    return entities.referring(tx, MfaDevice, account, Link("user", owner))
+    """A user's devices, by name. owner: the user's id, the account's for the root user. The device's own row says
+    whose it is; links only help to find it, and are not sealed."""
+    found = entities.referring(tx, MfaDevice, account, Link("user", owner))
+    return [device for device in found if device.owner == owner]
 
 
 def give(
@@ -108,6 +110,8 @@ def _step_of(entities: Entities, tx: Tx, device: MfaDevice, codes: tuple[str, st
     now = one_time.step_at(machine)
     # The nearest first: a pair may stand in more than one place, one in a thousand million times.
     steps = sorted(range(now - _FAR, now + _FAR), key=lambda step: abs(step - now))
+    # None that was used, or is older than one that was, proves anything again.
+    steps = [step for step in steps if step > device.step]
     step = one_time.consecutive(_seed(entities, tx, device), steps, *codes)
     if step is None:
         raise AwsError("InvalidAuthenticationCode", "Authentication code for device is not valid.", 403)

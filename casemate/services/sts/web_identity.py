@@ -172,7 +172,11 @@ def _prefix(issuer: OidcIssuer) -> str:
 
 def _keys(issuer: OidcIssuer, claims: Mapping[str, Any]) -> dict[str, Value]:
     """The condition keys of a token: its claims under its issuer's name, as far as they are texts, numbers, truth
-    values or lists of texts."""
+    values or lists of texts. None of an issuer whose host has no dot: https://aws would say what is the server's to
+    say of a request (aws:SourceIp)."""
+    prefix = _prefix(issuer)
+    if "." not in prefix.partition("/")[0].partition(":")[0]:
+        return {}
     keys: dict[str, Value] = {}
     for name, value in claims.items():
         if isinstance(value, bool):
@@ -185,7 +189,6 @@ def _keys(issuer: OidcIssuer, claims: Mapping[str, Any]) -> dict[str, Value]:
     keys["aud"] = audience[0] if len(audience) == 1 else tuple(audience)
     if "azp" in claims and isinstance(claims.get("aud"), str):
         keys["oaud"] = claims["aud"]
-    prefix = _prefix(issuer)
     return {prefix + name: value for name, value in keys.items()}
 
 
