@@ -158,9 +158,9 @@ def refused(
 
 
 @contextmanager
-def organizations_server(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Server]:
+def organizations_server(folder: Path, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "seed.json"
     file.write_text(json.dumps(_seed()))
-    with running_server(folder, "--dev", "--seed", str(file), env=env) as server:
+    with running_server(folder, "--dev", "--seed", str(file), *args, env=env) as server:
         yield server

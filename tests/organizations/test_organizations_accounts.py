@@ -271,7 +271,7 @@ def test_the_trail_is_told_of_accounts(world: World) -> None:
 
 
 def test_on_postgresql_too(tmp_path: Path, postgres_url: str) -> None:
-    with organizations_server(tmp_path, {"CASEMATE_DATABASE": postgres_url}) as server:
+    with organizations_server(tmp_path, env={"CASEMATE_DATABASE": postgres_url}) as server:
         world = World(server, 0)
         world.organize("first")
         client, made, unit = world.of(), world.new_account(), world.unit("work")
