@@ -57,3 +57,15 @@ def test_another_accounts_use_counts_with_the_owners_event(kms: Kms) -> None:
     assert told["CloudTrailEventId"] == owners["eventID"]
     with refused("AccessDeniedException"):
         kms.of("stranger").get_key_last_usage(KeyId=key["Arn"])
+
+
+def test_a_replica_that_is_made_anew_was_never_used(timed: Kms) -> None:
+    ireland = timed.of(region="eu-west-1")
+    key_id = timed.key(MultiRegion=True)["KeyId"]
+    timed.of().replicate_key(KeyId=key_id, ReplicaRegion="eu-west-1")
+    ireland.encrypt(KeyId=key_id, Plaintext=b"x")
+    assert ireland.get_key_last_usage(KeyId=key_id)["KeyLastUsage"]["Operation"] == "Encrypt"
+    ireland.schedule_key_deletion(KeyId=key_id, PendingWindowInDays=7)
+    timed.advance("8d")
+    timed.of().replicate_key(KeyId=key_id, ReplicaRegion="eu-west-1")
+    assert ireland.get_key_last_usage(KeyId=key_id)["KeyLastUsage"] == {}

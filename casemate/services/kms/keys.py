@@ -236,6 +236,7 @@ class Keys:
         place = (row.account, row.region, row.id)
         tx.run(_DELETE_MATERIAL, place)
         self.grants.delete_all(tx, place)
+        tx.run("DELETE FROM kms_key_uses" + _OF_KEY, place)
         if tx.run("DELETE FROM kms_aliases" + _OF_KEY, place):
             tx.bump(ALIASES)
         if tx.run("DELETE FROM kms_keys" + _OF_ONE_KEY, place) and row.manager == "CUSTOMER":
