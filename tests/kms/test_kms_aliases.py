@@ -199,3 +199,23 @@ def test_another_accounts_alias_does_not_tell_whether_it_exists(kms: Kms) -> Non
     sealed = kms.of("stranger").encrypt(KeyId=f"{place}:alias/aliases-shared", Plaintext=b"x")
     assert sealed["KeyId"] == shared["Arn"]
     assert kms.of().decrypt(CiphertextBlob=sealed["CiphertextBlob"])["Plaintext"] == b"x"
+
+
+def test_an_alias_moves_to_a_key_of_its_type_and_usage_only(kms: Kms) -> None:
+    client = kms.of()
+    made = {
+        name: kms.key(KeySpec=spec, KeyUsage=usage)["KeyId"]
+        for name, spec, usage in (
+            ("one", "ECC_NIST_P256", "SIGN_VERIFY"),
+            ("same", "RSA_2048", "SIGN_VERIFY"),
+            ("usage", "ECC_NIST_P256", "KEY_AGREEMENT"),
+            ("mac", "HMAC_256", "GENERATE_VERIFY_MAC"),
+            ("symmetric", "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"),
+        )
+    }
+    client.create_alias(AliasName="alias/of-a-type", TargetKeyId=made["one"])
+    for name in ("usage", "mac", "symmetric"):
+        with refused("ValidationException"):
+            client.update_alias(AliasName="alias/of-a-type", TargetKeyId=made[name])
+    client.update_alias(AliasName="alias/of-a-type", TargetKeyId=made["same"])
+    assert client.describe_key(KeyId="alias/of-a-type")["KeyMetadata"]["KeyId"] == made["same"]

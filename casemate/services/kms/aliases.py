@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from casemate.api import kms
+from casemate.engine.keys.specs import SYMMETRIC_DEFAULT
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
@@ -124,12 +125,23 @@ def create_alias(call: Call, req: kms.CreateAliasRequest, change: AliasChange) -
     return {}
 
 
+def _type_of(key: Key) -> tuple[str, str]:
+    """Symmetric, HMAC or asymmetric, and the usage."""
+    spec = key.row.key_spec
+    kind = spec if spec == SYMMETRIC_DEFAULT else "HMAC" if spec.startswith("HMAC_") else "asymmetric"
+    return kind, key.row.key_usage
+
+
 @kms.UpdateAlias.writes(moved_alias, *_needs("kms:UpdateAlias"))
 def update_alias(call: Call, req: kms.UpdateAliasRequest, change: AliasChange) -> kms.UpdateAliasResponse:
     """Let an alias name another key."""
-    alias, key = change.alias, change.new
+    alias, key, before = change.alias, change.new, change.old
     assert alias is not None
     assert key is not None
+    assert before is not None
+    if _type_of(key) != _type_of(before):
+        # Source: "UpdateAlias": what is called by the alias goes on working.
+        raise invalid(f"{key.arn} is of another type or usage than {before.arn}, which the alias names.")
     if key.row.id == alias.key_id:
         key.must_not_be_pending_deletion()
     else:
