@@ -6,6 +6,8 @@ Source: "Centrally manage root access for member accounts".
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from casemate.api import iam
 from casemate.errors import AwsError
 from casemate.gate.call import Call
@@ -49,20 +51,20 @@ def _organization(call: Call) -> Oversight:
 def _switch(call: Call, feature: str, *, on: bool) -> tuple[str, list[str]]:
     """The organisation's id, and what is enabled in it then."""
     organization, entities = _organization(call), call.part(Entities)
-    features = set(features_of(entities, call.tx, organization))
-    wanted = sorted(features | {feature} if on else features - {feature})
     found = entities.find(call.tx, RootAccess, organization.management, organization.id)
-    row = RootAccess(
-        account=organization.management,
-        name=organization.id,
-        id=unique_id(RootAccess.PREFIX) if found is None else found.id,
-        created=call.now if found is None else found.created,
-        features=wanted,
-    )
-    if found is None:
-        entities.add(call.tx, row)
+    features = set() if found is None else set(found.features)
+    wanted = sorted(features | {feature} if on else features - {feature})
+    if found is not None:
+        entities.save(call.tx, replace(found, features=wanted))
     else:
-        entities.save(call.tx, row)
+        row = RootAccess(
+            account=organization.management,
+            name=organization.id,
+            id=unique_id(RootAccess.PREFIX),
+            created=call.now,
+            features=wanted,
+        )
+        entities.add(call.tx, row)
     return organization.id, wanted
 
 
