@@ -24,7 +24,7 @@ from casemate.services.iam.shapes import tag_list, when
 from casemate.services.iam.store import Entities
 from casemate.services.iam.tag_rules import merged
 from casemate.services.iam.tags import list_tags, tag, untag
-from casemate.services.iam.targets import NewTarget, Target, future, target_of, when_tagged
+from casemate.services.iam.targets import NewTarget, Target, future, new_target, target_of, when_tagged
 
 MOST_CLIENTS = 100
 MOST_THUMBPRINTS = 5
@@ -36,13 +36,7 @@ _THUMBPRINT = re.compile(r"[0-9a-fA-F]{40}", re.ASCII)
 
 def new_provider(call: Call, request: Mapping[str, Any]) -> NewTarget[OidcProvider]:
     """The provider that is to be made. Raises InvalidInput for a URL that no provider has."""
-    name = _name_of(request["Url"])
-    target: NewTarget[OidcProvider] = NewTarget(
-        f"arn:aws:iam::{call.account}:oidc-provider/{name}", call.account, type="AWS::IAM::OIDCProvider"
-    )
-    target.found = None
-    target.tagged = bool(request.get("Tags"))
-    return target
+    return new_target(call, OidcProvider, request, _name_of(request["Url"]))
 
 
 def named_provider(call: Call, request: Mapping[str, Any]) -> Target[OidcProvider]:

@@ -24,7 +24,7 @@ from casemate.services.iam.shapes import tag_list, when
 from casemate.services.iam.store import Entities
 from casemate.services.iam.tag_rules import merged
 from casemate.services.iam.tags import list_tags, tag, untag
-from casemate.services.iam.targets import NewTarget, Target, future, target_of, when_tagged
+from casemate.services.iam.targets import NewTarget, Target, future, new_target, target_of, when_tagged
 
 _VALID = 100 * 365 * 86_400
 """Seconds: a provider does not expire in anybody's time, and AWS says so by a date."""
@@ -34,11 +34,7 @@ _ARN = re.compile(r"arn:aws:iam::([0-9]{12}):saml-provider/([\w.-]{1,128})", re.
 
 def new_provider(call: Call, request: Mapping[str, Any]) -> NewTarget[SamlProvider]:
     """The provider that is to be made."""
-    arn = f"arn:aws:iam::{call.account}:saml-provider/{request['Name']}"
-    target: NewTarget[SamlProvider] = NewTarget(arn, call.account, type="AWS::IAM::SAMLProvider")
-    target.found = None
-    target.tagged = bool(request.get("Tags"))
-    return target
+    return new_target(call, SamlProvider, request, request["Name"])
 
 
 def named_provider(call: Call, request: Mapping[str, Any]) -> Target[SamlProvider]:

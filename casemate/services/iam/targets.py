@@ -114,13 +114,20 @@ def when_tagged(target: NewTarget[Any]) -> Resource | None:
     return target if target.tagged else None
 
 
+def new_target(
+    call: Call, kind: type[E], request: Mapping[str, Any], name: str, path: str = "/"
+) -> NewTarget[E]:
+    """One that the request would make in the caller's account, with the request's tags or none."""
+    arn = f"arn:aws:iam::{call.account}:{kind.KIND}{path}{name}"
+    target: NewTarget[E] = NewTarget(arn, call.account, type=_TYPES[kind.KIND])
+    target.found = None
+    target.tagged = bool(request.get("Tags"))
+    return target
+
+
 def _new(kind: type[E], member: str) -> Callable[[Call, Mapping[str, Any]], NewTarget[E]]:
     def resolve(call: Call, request: Mapping[str, Any]) -> NewTarget[E]:
-        arn = f"arn:aws:iam::{call.account}:{kind.KIND}{request.get('Path', '/')}{request[member]}"
-        target: NewTarget[E] = NewTarget(arn, call.account, type=_TYPES[kind.KIND])
-        target.found = None
-        target.tagged = bool(request.get("Tags"))
-        return target
+        return new_target(call, kind, request, request[member], request.get("Path", "/"))
 
     return resolve
 
