@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from casemate import wire
@@ -329,7 +329,6 @@ def with_hypothesis(target: Target, seconds: float) -> int:
     tried = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        faulthandler.dump_traceback_later(_HANG_SECONDS + seconds, exit=True)
 
         @settings(
             max_examples=100,
@@ -350,8 +349,18 @@ def with_hypothesis(target: Target, seconds: float) -> int:
                 run(target, data)
 
         some()
-    faulthandler.cancel_dump_traceback_later()
     return tried
+
+
+@contextlib.contextmanager
+def _ended_if_it_hangs(seconds: float) -> Iterator[None]:
+    """Ends this process, with a traceback, when what is to take so long takes longer by far. It must not outlive its
+    block: whoever goes on in this process would be ended by it."""
+    faulthandler.dump_traceback_later(seconds + _HANG_SECONDS, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def with_atheris(name: str, seconds: float) -> int:
@@ -404,7 +413,8 @@ def main(arguments: list[str] | None = None) -> int:
             found += status != 0
             continue
         try:
-            tried = with_hypothesis(TARGETS[name], options.seconds)
+            with _ended_if_it_hangs(options.seconds):
+                tried = with_hypothesis(TARGETS[name], options.seconds)
             print(f"{name}: {tried} inputs, nothing found", flush=True)
         except Exception as finding:
             found += 1

@@ -49,3 +49,17 @@ def test_targets_are_listed_and_unknown_ones_refused(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["no-such-target"])
     assert "no target no-such-target" in capsys.readouterr().err
+
+
+def test_a_finding_ends_the_watch_for_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch that is left behind ends the process a minute later, whatever that is doing by then."""
+
+    def check(data: bytes) -> None:
+        raise KeyError("a defect")
+
+    watched: list[str] = []
+    monkeypatch.setattr("faulthandler.dump_traceback_later", lambda *_, **__: watched.append("begun"))
+    monkeypatch.setattr("faulthandler.cancel_dump_traceback_later", lambda: watched.append("ended"))
+    monkeypatch.setitem(TARGETS, "broken", Target(check, (ValueError,), (b"a",)))
+    assert main(["broken", "--engine", "hypothesis"]) == 1
+    assert watched == ["begun", "ended"]
