@@ -9,7 +9,8 @@ and cost nothing at run time: only the descriptors exist there, so annotations t
 unevaluated (``from __future__ import annotations``).
 
 Blobs are bytes, timestamps datetime.datetime, lists list, maps dict: what the wire codecs make and take.
-Members that the model requires are required keys, all others NotRequired.
+Members that the model requires are required keys, all others NotRequired. A streamed blob (S3's Body) is bytes, and
+never required: parsing leaves it out, and an answer may leave it to the gate. Streams of events are left out.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from botocore.model import (
 )
 from generated_files import write
 
-SERVED = ("kms", "sts", "iam", "service-quotas", "ce", "organizations")
+SERVED = ("kms", "sts", "iam", "service-quotas", "ce", "organizations", "s3")
 """botocore's names of the services that Casemate serves."""
 
 TARGET = Path(__file__).resolve().parent.parent / "casemate" / "api"
@@ -168,8 +169,13 @@ class _Types:
             return _empty(name)
         members = {}
         for member, target in shape.members.items():
+            if target.serialization.get("eventstream"):
+                continue
             hint = self._hint(target)
-            members[member] = hint if member in shape.required_members else f"NotRequired[{hint}]"
+            required = member in shape.required_members and not target.serialization.get("streaming")
+            members[member] = hint if required else f"NotRequired[{hint}]"
+        if not members:
+            return _empty(name)
         # A member that is no identifier, or that would shadow a name its neighbours' types use.
         if any(not m.isidentifier() or keyword.iskeyword(m) or m in TAKEN for m in members):
             entries = [f'        "{member}": {hint},' for member, hint in members.items()]
@@ -190,8 +196,8 @@ class _Types:
 
 def _reach(shape: Shape, found: dict[str, Shape]) -> None:
     """Collect the structures and enums that a shape reaches, itself included."""
-    if shape.serialization.get("streaming") or shape.serialization.get("eventstream"):
-        raise UnsupportedModel(f"{shape.name} is a stream: decide what type handlers get for it")
+    if shape.serialization.get("eventstream"):
+        return
     if getattr(shape, "is_document_type", False):
         raise UnsupportedModel(f"{shape.name} is a document: decide what type handlers get for it")
     if isinstance(shape, StructureShape):

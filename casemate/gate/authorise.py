@@ -112,8 +112,15 @@ def denied(call: Call, action: str, resource: Resource, decision: Decision) -> A
     if principal.kind in ("web-identity", "saml"):
         # They have no name in AWS.
         return AwsError(code, f"Not authorized to perform {action}", status)
+    shown = resource.shown
+    if call.route.family == "s3":
+        # S3 tells its reasons to the resource's own account alone. Source: "Troubleshoot access denied (403
+        # Forbidden) errors in Amazon S3".
+        if principal.account != resource.account:
+            return AwsError(code, "Access Denied", status)
+        shown = f'"{shown}"'
     message = (
-        f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource.shown} "
+        f"User: {principal.arn} is not authorized to perform: {action} on resource: {shown} "
         f"{decision.reason(action)}"
     )
     if call.route.family == "ec2":

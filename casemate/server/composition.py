@@ -15,6 +15,7 @@ from casemate.api import ce as ce_api
 from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
 from casemate.api import organizations as organizations_api
+from casemate.api import s3 as s3_api
 from casemate.api import service_quotas as service_quotas_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
@@ -36,7 +37,7 @@ from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
-from casemate.services import ce, iam, kms, organizations, servicequotas, sts
+from casemate.services import ce, iam, kms, organizations, s3, servicequotas, sts
 from casemate.services.ce import meter as ce_meter
 from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
@@ -63,6 +64,9 @@ from casemate.services.organizations import state as organizations_state
 from casemate.services.organizations.limits import QUOTAS as ORGANIZATIONS_QUOTAS
 from casemate.services.organizations.model import ACCOUNT
 from casemate.services.organizations.state import Organizations
+from casemate.services.s3 import buckets as s3_buckets
+from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.quotas import QUOTAS as S3_QUOTAS
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
 from casemate.services.sts.issuer_keys import IssuerKeys
@@ -80,7 +84,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (ce, iam, kms, organizations, servicequotas, sts)
+SERVICES = (ce, iam, kms, organizations, s3, servicequotas, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
@@ -88,12 +92,21 @@ MIGRATIONS = (
     discover("casemate.services.iam"),
     discover("casemate.services.kms"),
     discover("casemate.services.organizations"),
+    discover("casemate.services.s3"),
     discover("casemate.services.servicequotas"),
 )
 
-APIS = (ce_api.API, iam_api.API, kms_api.API, organizations_api.API, service_quotas_api.API, sts_api.API)
+APIS = (
+    ce_api.API,
+    iam_api.API,
+    kms_api.API,
+    organizations_api.API,
+    s3_api.API,
+    service_quotas_api.API,
+    sts_api.API,
+)
 
-QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS, STS_QUOTAS)
+QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS, S3_QUOTAS, STS_QUOTAS)
 """The quotas of all services."""
 
 BILLED = (CE_BILLED, KMS_BILLED)
@@ -111,6 +124,7 @@ DOMAINS = (
     quota_values.DOMAIN,
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
     *(kms_grants.domain(shard) for shard in range(kms_grants.SHARDS)),
+    *(s3_buckets.domain(shard) for shard in range(s3_buckets.SHARDS)),
 )
 """All domains of generations: of every cache there is."""
 
@@ -235,6 +249,7 @@ def _build(
     parts: dict[type, Any] = {
         Entities: directory.entities,
         Grants: opened.keys.grants,
+        Buckets: Buckets(opened.store, opened.keyring),
         Backends: Backends(settings.cloudhsm_clusters, settings.xks_proxies, settings.xks_timeout),
         Keys: opened.keys,
         KeyStores: KeyStores(opened.store, opened.keyring),

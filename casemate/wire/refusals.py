@@ -112,6 +112,8 @@ def _s3(operation: Operation, found: list[Violation]) -> AwsError:
     member = members.get(name)
     if first.rule == "null" and member is not None and member.location is None and first.path == top:
         return AwsError("MissingRequestBodyError", "Request Body is empty")
+    if first.path == "createBucketConfiguration.locationConstraint":
+        return AwsError("InvalidLocationConstraint", "The specified location-constraint is not valid")
     if member is None or member.location is None:
         return AwsError(*_UNREADABLE["rest-xml"])
     wire = member.wire_name or name

@@ -141,8 +141,13 @@ def _status(operation: Operation) -> int:
 
 
 def error(name: str | None, failure: AwsError, request_id: str) -> Reply:
-    """An error's answer; name: the service's, None when it is not known. S3 has a document of its own."""
+    """An error's answer; name: the service's, None when it is not known. S3 has a document of its own, and errors
+    with headers: the fields whose names begin with "x-amz-"."""
     resolved = resolve(service(name) if name is not None else None, failure)
+    headers = {key: value for key, value in failure.fields.items() if key.startswith("x-amz-")}
+    if headers:
+        told = {key: value for key, value in failure.fields.items() if key not in headers}
+        failure = AwsError(failure.code, failure.message, failure.status, **told)
     fields = error_content(_writers(name or ""), failure, resolved)
     code, message = escape(resolved.code), escape_message(failure.message)
     if name == "s3":
@@ -157,4 +162,5 @@ def error(name: str | None, failure: AwsError, request_id: str) -> Reply:
             f"<RequestId>{escape(request_id)}</RequestId></ErrorResponse>"
         )
     lines = _s3_request_lines(request_id) if name in S3_FAMILY else _request_lines(request_id)
+    lines += b"".join([header_line(key, str(value)) for key, value in headers.items()])
     return Reply(resolved.status, _XML + lines, body.encode())

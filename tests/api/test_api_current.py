@@ -120,18 +120,24 @@ def test_maps_blobs_timestamps_and_enums_have_the_types_of_the_wire() -> None:
     assert "    import datetime\n" in text
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        {"type": "blob", "streaming": True},
-        {"type": "structure", "members": {}, "document": True},
-        {"type": "structure", "members": {}, "eventstream": True},
-    ],
-    ids=["stream", "document", "event stream"],
-)
-def test_what_has_no_agreed_type_is_refused(shape: dict[str, Any]) -> None:
+def test_a_document_has_no_agreed_type() -> None:
+    shape = {"type": "structure", "members": {}, "document": True}
     with pytest.raises(UnsupportedModel, match="decide what type handlers get"):
         render("test", model_of({"Body": {"shape": "Body"}}, Body=shape))
+
+
+def test_a_streamed_blob_is_bytes_that_may_be_absent() -> None:
+    text = rendered(
+        model_of({"Body": {"shape": "Body"}}, ("Body",), Body={"type": "blob", "streaming": True})
+    )
+    assert "        Body: NotRequired[bytes]\n" in text
+
+
+def test_a_stream_of_events_is_left_out() -> None:
+    events = {"type": "structure", "members": {}, "eventstream": True}
+    text = rendered(model_of({"One": {"shape": "Text"}, "Events": {"shape": "Events"}}, Events=events))
+    assert "    class ActRequest(TypedDict):\n        One: NotRequired[str]\n" in text
+    assert "Events" not in text
 
 
 def test_a_name_taken_by_a_shape_is_not_used_for_a_missing_output() -> None:

@@ -1,0 +1,54 @@
+"""S3's errors. Source: "Error responses" of the Amazon S3 API reference."""
+
+from __future__ import annotations
+
+from casemate.errors import AwsError
+
+
+def no_bucket(name: str) -> AwsError:
+    return AwsError("NoSuchBucket", "The specified bucket does not exist", 404, BucketName=name)
+
+
+def invalid_bucket_name(name: str) -> AwsError:
+    return AwsError("InvalidBucketName", "The specified bucket is not valid.", 400, BucketName=name)
+
+
+def access_denied(text: str = "Access Denied") -> AwsError:
+    return AwsError("AccessDenied", text, 403)
+
+
+def invalid_argument(text: str, name: str = "", value: str | None = None) -> AwsError:
+    fields: dict[str, str] = {}
+    if name:
+        fields["ArgumentName"] = name
+    if value is not None:
+        fields["ArgumentValue"] = value
+    return AwsError("InvalidArgument", text, 400, **fields)
+
+
+def invalid_request(text: str) -> AwsError:
+    return AwsError("InvalidRequest", text, 400)
+
+
+def malformed_xml() -> AwsError:
+    return AwsError(
+        "MalformedXML",
+        "The XML you provided was not well-formed or did not validate against our published schema",
+        400,
+    )
+
+
+def other_region(signed: str, region: str) -> AwsError:
+    """The request is signed for another Region than the bucket's. One endpoint serves all Regions, so that there is
+    no other one to redirect to: what is wrong is the signature's Region. Clients that follow buckets to their Regions
+    look at the header."""
+    return AwsError(
+        "AuthorizationHeaderMalformed",
+        f"The authorization header is malformed; the region '{signed}' is wrong; expecting '{region}'",
+        400,
+        **{"Region": region, "x-amz-bucket-region": region},
+    )
+
+
+def not_supported(what: str) -> AwsError:
+    return AwsError("NotImplemented", f"{what} is not served by Casemate.", 501)

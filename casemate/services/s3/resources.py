@@ -1,0 +1,145 @@
+"""What S3's operations act on, as policies see it: buckets, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from casemate.gate.resource import Resource, Value
+from casemate.services.s3.conditions import of_request, of_tags
+from casemate.services.s3.naming import bucket_arn
+
+if TYPE_CHECKING:
+    from casemate.engine.policy import Policy
+    from casemate.errors import AwsError
+    from casemate.gate.call import Call
+
+_BUCKET_TAG = "s3:buckettag/"
+_EXISTING_TAG = "s3:existingobjecttag/"
+
+
+class S3Resource(Resource):
+    """Whatever has S3's condition keys."""
+
+    __slots__ = ()
+
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
+        if key == "s3:resourceaccount":
+            return self.account
+        return of_request(key, call, request)
+
+
+class AccountWide(S3Resource):
+    """For operations on no particular resource: "*" in policies."""
+
+    __slots__ = ()
+
+
+class BucketRow(NamedTuple):
+    """A bucket as it is stored. id: of this very bucket, never used again; created: seconds since the epoch;
+    settings: what is configured, by the names in ``casemate.services.s3.settings``."""
+
+    name: str
+    id: str
+    account: str
+    region: str
+    created: float
+    settings: Mapping[str, Any]
+
+
+class Bucket(S3Resource):
+    """A bucket as operations use it. Never changed: a change makes another row, which is loaded anew.
+
+    policy: what its bucket policy says, with what the account and the bucket block taken into account.
+    """
+
+    __slots__ = ("id", "name", "region", "row", "settings")
+
+    def __init__(self, row: BucketRow, policy: Policy | None = None) -> None:
+        super().__init__(bucket_arn(row.name, row.region), row.account, policy=policy, type="AWS::S3::Bucket")
+        self.row = row
+        self.name = row.name
+        self.id = row.id
+        self.region = row.region
+        self.settings = row.settings
+
+    @property
+    def versioning(self) -> str:
+        """ "Enabled", "Suspended", or "" where it never was enabled."""
+        status: str = self.settings.get("Versioning", "")
+        return status
+
+    @property
+    def encryption(self) -> Mapping[str, Any]:
+        """What new objects are encrypted with that do not say: the ServerSideEncryptionRule of the API, complete:
+        ApplyServerSideEncryptionByDefault, BucketKeyEnabled, BlockedEncryptionTypes."""
+        rule: Mapping[str, Any] = self.settings["Encryption"]
+        return rule
+
+    @property
+    def blocked_encryption(self) -> frozenset[str]:
+        """Which kinds of encryption new objects may not have: {"SSE-C"} or none."""
+        return frozenset(self.encryption.get("BlockedEncryptionTypes", {}).get("EncryptionType", ())) - {
+            "NONE"
+        }
+
+    @property
+    def object_lock(self) -> Mapping[str, Any] | None:
+        """The ObjectLockConfiguration of the API ({"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention":
+        {...}}}), None where object lock is not enabled."""
+        found: Mapping[str, Any] | None = self.settings.get("ObjectLock")
+        return found
+
+    @property
+    def ownership(self) -> str:
+        """ "BucketOwnerEnforced", under which ACLs mean nothing, "BucketOwnerPreferred" or "ObjectWriter"."""
+        ownership: str = self.settings.get("Ownership", "BucketOwnerEnforced")
+        return ownership
+
+    @property
+    def shown_tags(self) -> Mapping[str, str]:
+        """Its tags."""
+        tags: Mapping[str, str] = self.settings.get("Tags", {})
+        return tags
+
+    def tags(self) -> Mapping[str, str]:
+        """Tags count in policies only once attribute-based access control is on. Source: "PutBucketAbac"."""
+        return self.shown_tags if self.settings.get("Abac") == "Enabled" else {}
+
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
+        if key.startswith(_BUCKET_TAG):
+            return of_tags(_BUCKET_TAG, key, self.tags())
+        return super().condition(key, call, request)
+
+
+class Object(S3Resource):
+    """An object that an operation acts on, or would make, in a bucket; with the bucket's policy.
+
+    object_tags: of the version that is there, for s3:ExistingObjectTag.
+    """
+
+    __slots__ = ("bucket", "key", "object_tags")
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        key: str,
+        *,
+        object_tags: Mapping[str, str] | None = None,
+        missing: AwsError | None = None,
+    ) -> None:
+        super().__init__(
+            f"{bucket.arn}/{key}",
+            bucket.account,
+            policy=bucket.policy,
+            type="AWS::S3::Object",
+            missing=missing,
+        )
+        self.bucket = bucket
+        self.key = key
+        self.object_tags = object_tags or {}
+
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
+        if key.startswith(_EXISTING_TAG):
+            return of_tags(_EXISTING_TAG, key, self.object_tags)
+        return self.bucket.condition(key, call, request)

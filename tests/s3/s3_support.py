@@ -1,0 +1,101 @@
+"""Servers with accounts and users for S3's tests, and clients of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from server_support import Server, running_server
+from server_support import refused as refused
+
+from casemate.services.iam.identities import AccessKey
+from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
+
+ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
+REGION = "us-east-1"
+
+# user: (account, attached policies)
+_USERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,)),
+    "nobody": (ACCOUNT, ()),
+    "stranger": (OTHER_ACCOUNT, (ADMINISTRATOR_ACCESS,)),
+    "powerless": (OTHER_ACCOUNT, ()),
+}
+
+
+def access_key(user: str) -> AccessKey:
+    return AccessKey(f"AKIATEST{user.upper().ljust(12, 'X')}", f"secret-of-{user}-0123456789")
+
+
+def user_arn(user: str) -> str:
+    return f"arn:aws:iam::{_USERS[user][0]}:user/{user}"
+
+
+def seed() -> dict[str, Any]:
+    accounts: dict[str, dict[str, Any]] = {
+        account: {"id": account, "name": f"account {account}", "users": []}
+        for account in (ACCOUNT, OTHER_ACCOUNT)
+    }
+    for user, (account, attached) in _USERS.items():
+        key = access_key(user)
+        accounts[account]["users"].append(
+            {
+                "name": user,
+                "attached_policies": list(attached),
+                "access_keys": [{"id": key.id, "secret": key.secret}],
+            }
+        )
+    return {"accounts": list(accounts.values())}
+
+
+class S3:
+    """A running server's S3, as its users see it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._clients: dict[tuple[str, str, str, bool], Any] = {}
+
+    def of(self, user: str = "admin", region: str = REGION, *, service: str = "s3", tls: bool = False) -> Any:
+        """A boto3 client by that user's access key."""
+        key = (user, region, service, tls)
+        client = self._clients.get(key)
+        if client is None:
+            client = self._clients[key] = self.server.client(
+                service, access_key(user), region=region, tls=tls
+            )
+        return client
+
+    def may(self, user: str, *statements: Mapping[str, Any]) -> None:
+        """Let a user of IAM's what the statements say, and nothing else."""
+        document = {"Version": "2012-10-17", "Statement": list(statements)}
+        iam = self.of("admin" if _USERS[user][0] == ACCOUNT else "stranger", service="iam")
+        iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=json.dumps(document))
+
+    def bucket(self, region: str = REGION, **more: Any) -> str:
+        """A new bucket's name."""
+        name = new_name()
+        if region != "us-east-1":
+            more["CreateBucketConfiguration"] = {"LocationConstraint": region}
+        self.of(region=region).create_bucket(Bucket=name, **more)
+        return name
+
+
+def new_name() -> str:
+    return f"b-{uuid4().hex}"
+
+
+def allow(*actions: str, resource: str | list[str] = "*", **more: Any) -> dict[str, Any]:
+    """An identity policy's statement."""
+    return {"Effect": "Allow", "Action": list(actions), "Resource": resource, **more}
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3]:
+    file = folder / "seed.json"
+    file.write_text(json.dumps(seed()))
+    with running_server(folder, "--dev", "--seed", str(file)) as server:
+        yield S3(server)
