@@ -32,8 +32,6 @@ ABSENT = {
     "s3:AccessGrantsInstanceArn": "access grants are not served",
     "s3:AccessPointNetworkOrigin": "access points are not served",
     "s3:AccessPointTag/${TagKey}": "access points are not served",
-    "s3:DataAccessPointAccount": "access points are not served",
-    "s3:DataAccessPointArn": "access points are not served",
 }
 # Keys whose names follow from data: identity providers' claims, and the numbers of PCRs.
 _BY_DATA = re.compile(

@@ -40,6 +40,8 @@ def seed() -> dict[str, Any]:
         account: {"id": account, "name": f"account {account}", "users": []}
         for account in (ACCOUNT, OTHER_ACCOUNT)
     }
+    key = access_key("root")
+    accounts[ACCOUNT]["root_access_keys"] = [{"id": key.id, "secret": key.secret}]
     for user, (account, attached) in _USERS.items():
         key = access_key(user)
         accounts[account]["users"].append(
@@ -60,7 +62,7 @@ class S3:
         self._clients: dict[tuple[str, str, str, bool], Any] = {}
 
     def of(self, user: str = "admin", region: str = REGION, *, service: str = "s3", tls: bool = False) -> Any:
-        """A boto3 client by that user's access key."""
+        """A boto3 client by that user's access key; "root": the account's root user."""
         key = (user, region, service, tls)
         client = self._clients.get(key)
         if client is None:

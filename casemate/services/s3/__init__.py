@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from casemate.services.s3 import creating, listing
+from casemate.services.s3 import (
+    creating,
+    encryption,
+    listing,
+    policies,
+    public_access,
+    tagging,
+    unconfigured,
+    versioning,
+)
 
-__all__ = ["creating", "listing"]
+__all__ = [
+    "creating",
+    "encryption",
+    "listing",
+    "policies",
+    "public_access",
+    "tagging",
+    "unconfigured",
+    "versioning",
+]

@@ -17,7 +17,9 @@ from casemate.engine.policy import PolicyError
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.keyring import Keyring
+from casemate.services.s3.bucket_policies import effective
 from casemate.services.s3.resources import Bucket, BucketRow
+from casemate.services.s3.settings import BLOCKS
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
 from casemate.store.ids import new_id
@@ -29,7 +31,7 @@ SHARDS = 16
 memory."""
 
 _IN_SHARD = 1_000
-_PURPOSE = "s3-bucket"
+_PURPOSE, _ACCOUNT_PURPOSE = "s3-bucket", "s3-account"
 _SELECT = "SELECT name, id, account, region, created, settings, seal FROM s3_buckets "
 
 
@@ -70,7 +72,25 @@ class Buckets:
     def load(self, tx: Tx, name: str) -> Bucket | None:
         """The bucket as this transaction sees it. Raises Tampered, PolicyError."""
         stored = tx.one(_SELECT + "WHERE name = ?", (name,))
-        return None if stored is None else Bucket(self._opened(tx, stored))
+        if stored is None:
+            return None
+        row = self._opened(tx, stored)
+        return Bucket(row, effective(row.settings, self.blocked(tx, row), row.account))
+
+    def blocked(self, tx: Tx, row: BucketRow) -> Mapping[str, bool]:
+        """What the bucket's public access block and its account's block together. Raises Tampered."""
+        own = row.settings.get("PublicAccessBlock", {})
+        of_account = self.of_account(tx, row.account).get("PublicAccessBlock", {})
+        return {name: bool(own.get(name) or of_account.get(name)) for name in BLOCKS}
+
+    def of_account(self, tx: Tx, account: str) -> Mapping[str, Any]:
+        """What an account has configured for all its buckets. Raises Tampered."""
+        stored = tx.one("SELECT settings, seal FROM s3_accounts WHERE account = ?", (account,))
+        if stored is None:
+            return {}
+        self._keyring.account_key(account, tx).unwrap(stored[1], _ACCOUNT_PURPOSE, stored[0])
+        settings: Mapping[str, Any] = json.loads(stored[0])
+        return settings
 
     def page(
         self, tx: Tx, account: str, *, after: str, prefix: str, region: str, limit: int
@@ -117,6 +137,17 @@ class Buckets:
         )
         tx.bump(domain(_shard(row.name)))
         return row
+
+    def configure_account(self, tx: Tx, account: str, **settings: Any) -> None:
+        """Change what is configured of an account; None takes a setting away."""
+        merged = {**self.of_account(tx, account), **settings}
+        text = json.dumps({key: value for key, value in merged.items() if value is not None})
+        seal = self._keyring.account_key(account, tx).wrap(b"", _ACCOUNT_PURPOSE, text)
+        tx.run("DELETE FROM s3_accounts WHERE account = ?", (account,))
+        tx.run("INSERT INTO s3_accounts (account, settings, seal) VALUES (?, ?, ?)", (account, text, seal))
+        # What decides of each of its buckets may be another policy now.
+        for number in range(SHARDS):
+            tx.bump(domain(number))
 
     def delete(self, tx: Tx, bucket: Bucket) -> None:
         """Remove a bucket, which is empty."""

@@ -52,3 +52,7 @@ def other_region(signed: str, region: str) -> AwsError:
 
 def not_supported(what: str) -> AwsError:
     return AwsError("NotImplemented", f"{what} is not served by Casemate.", 501)
+
+
+def method_not_allowed() -> AwsError:
+    return AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)

@@ -13,6 +13,7 @@ from typing import Any
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.digests import check_document
 from casemate.services.s3.naming import may_be_bucket
 from casemate.services.s3.refusals import access_denied, invalid_bucket_name, no_bucket, other_region
 from casemate.services.s3.resources import AccountWide, Bucket
@@ -52,6 +53,13 @@ def named_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
     if bucket.region != call.region:
         raise other_region(call.region, bucket.region)
     must_be_owned_by(bucket, request.get("ExpectedBucketOwner"))
+    return bucket
+
+
+def described_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
+    """Bucket as named_bucket, for a request whose body describes what is to be configured and must be digested."""
+    bucket = named_bucket(call, request)
+    check_document(call, required=True)
     return bucket
 
 
