@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from casemate.engine.authorization_message import AuthorizationMessages, content_of
-from casemate.engine.policy import Decision, Grade, Question, Residual, prepare
+from casemate.engine.policy import Decision, Grade, Plan, Question, Residual
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.conditions import context_of, lookup_for
-from casemate.gate.identity import MAX_RESIDUALS
+from casemate.gate.identity import MAX_PLANS, MAX_RESIDUALS, Identity
 from casemate.gate.operation import Served
 from casemate.gate.resource import Resource
 
@@ -75,11 +75,22 @@ def _residual(call: Call, action: str, resource: Resource, granted: int) -> Resi
     question = question_of(call, action, resource, Grade(granted))
     if question is None:
         return _OF_CLOSED_ACCOUNT
-    residual = prepare(question)
+    residual = _plan(identity, question).residual(question)
     if len(identity.residuals) >= MAX_RESIDUALS:
         identity.residuals.clear()
     identity.residuals[key] = (resource.policy, resource.account, residual)
     return residual
+
+
+def _plan(identity: Identity, question: Question) -> Plan:
+    # What else a plan rests on is the identity's own: an organisation's change makes identities anew.
+    key = (question.action, question.resource_account, question.rcps)
+    plan = identity.plans.get(key)
+    if plan is None:
+        if len(identity.plans) >= MAX_PLANS:
+            identity.plans.clear()
+        plan = identity.plans[key] = Plan(question)
+    return plan
 
 
 def question_of(call: Call, action: str, resource: Resource, granted: Grade = Grade.NONE) -> Question | None:

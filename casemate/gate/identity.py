@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from casemate.engine.policy import Attached, Policy, Principal, Residual, Value, principal_keys
+from casemate.engine.policy import Attached, Plan, Policy, Principal, Residual, Value, principal_keys
 from casemate.engine.session_token import Session
 from casemate.gate.organization import Oversight
 from casemate.store.database import Tx
@@ -18,6 +18,7 @@ DOMAIN = "iam"
 """The generation domain of everything that decides who a caller is and what they may do."""
 
 MAX_RESIDUALS = 20_000
+MAX_PLANS = 128
 
 
 class Identity:
@@ -25,10 +26,11 @@ class Identity:
 
     known: the condition keys that follow from the principal alone (lower case); audit: CloudTrail's
     userIdentity; residuals: decisions evaluated as far as possible, by (action, resource ARN, reach of a grant), with
-    the resource policy and the owner that they rest on; session: of temporary credentials, None of others.
+    the resource policy and the owner that they rest on; plans: the same before the resource is known, by (action,
+    owner, the owner's RCPs); session: of temporary credentials, None of others.
     """
 
-    __slots__ = ("account", "attached", "audit", "known", "principal", "residuals", "session")
+    __slots__ = ("account", "attached", "audit", "known", "plans", "principal", "residuals", "session")
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Identity:
         self.audit = orjson.dumps(audit)
         self.session = session
         self.residuals: dict[tuple[str, str, int], tuple[Policy | None, str, Residual]] = {}
+        self.plans: dict[tuple[str, str, tuple[tuple[Policy, ...], ...]], Plan] = {}
 
     def __repr__(self) -> str:
         return f"<Identity {self.principal.arn}>"

@@ -11,6 +11,7 @@ from casemate.engine.policy import (
     Decision,
     Grade,
     Kind,
+    Plan,
     Policy,
     Principal,
     Question,
@@ -18,7 +19,6 @@ from casemate.engine.policy import (
     decide,
     explain,
     parse,
-    prepare,
     principal_keys,
 )
 
@@ -140,8 +140,13 @@ def ask(
 
 def agreed(question: Question, keys: dict[str, Value]) -> Decision:
     full = decide(question, keys.get)
-    residual = prepare(question)
+    plan = Plan(question)
+    residual = plan.residual(question)
     quick = residual.decide(keys.get)
+    # Statements are looked at one by one for a plan's first resource, and found by an index for all others.
+    assert plan.residual(question).decide(keys.get) == quick, (
+        "a plan's second residual differs from its first"
+    )
     assert (quick.allowed, quick.explicit) == (full.allowed, full.explicit), (quick, full)
     if full.allowed:
         # Several policies may have granted it, and the quick answer names what it came upon first.

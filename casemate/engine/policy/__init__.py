@@ -18,6 +18,7 @@ from casemate.engine.policy.errors import Kind, PolicyError
 from casemate.engine.policy.evaluate import Considered, decide, explain
 from casemate.engine.policy.model import Policy, Statement
 from casemate.engine.policy.naming import with_names
+from casemate.engine.policy.plan import Plan, prepare
 from casemate.engine.policy.principals import (
     Grade,
     Principal,
@@ -27,7 +28,7 @@ from casemate.engine.policy.principals import (
     principal_keys,
 )
 from casemate.engine.policy.question import Attached, Question
-from casemate.engine.policy.residual import Residual, prepare
+from casemate.engine.policy.residual import Residual
 from casemate.engine.policy.variables import Lookup, Value
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Kind",
     "Lookup",
     "Matched",
+    "Plan",
     "Policy",
     "PolicyError",
     "Principal",

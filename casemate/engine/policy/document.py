@@ -306,16 +306,20 @@ def _compile(
     variables: bool,
 ) -> Statement:
     allow = statement["Effect"] == "Allow"
-    resources = _resources(statement)
+    texts = _resources(statement)
+    resources = (
+        resource_element(texts, negated="NotResource" in statement, variables=variables, allow=allow)
+        if texts
+        else None
+    )
     return Statement(
         index,
         statement.get("Sid", ""),
         allow,
         action_element(_actions(statement), negated="NotAction" in statement),
-        resource_element(resources, negated="NotResource" in statement, variables=variables, allow=allow)
-        if resources
-        else None,
+        resources,
         _principals(statement, kind),
         conditions,
-        ineffective=kind == "key" and not resources,
+        ineffective=kind == "key" and not texts,
+        prefixes=("",) if resources is None else resources.prefixes,
     )

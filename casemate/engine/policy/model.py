@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from casemate.engine.policy.conditions import Condition
 from casemate.engine.policy.errors import Kind
 from casemate.engine.policy.operators import split_arn
 from casemate.engine.policy.principals import Name, PrincipalElement
 from casemate.engine.policy.variables import Lookup, Template, needs, resolve, template
-from casemate.engine.policy.wildcards import Matcher, Token, glob, matcher, tokenize
+from casemate.engine.policy.wildcards import STAR, Matcher, Token, glob, matcher, tokenize
 
 _REMEMBERED_ACTIONS: Final = 256
 
@@ -49,6 +49,9 @@ class ResourceElement:
     A star reaches over colons and slashes (AWS: "IAM JSON policy elements: Resource"). Variables work after
     the fifth colon only, and only where the version has them. For an Allow with NotResource, a variable that
     has no value makes the statement not apply; a Deny applies.
+
+    everything: any resource is meant; prefixes: what the ARNs begin with that can be meant, each once, "" among them
+    where that may be anything.
     """
 
     negated: bool
@@ -57,6 +60,8 @@ class ResourceElement:
     templates: tuple[Template, ...]
     keys: frozenset[str]
     allow: bool
+    everything: bool
+    prefixes: tuple[str, ...]
 
     def covers(self, resource: str, lookup: Lookup) -> bool:
         """Whether the statement is about this resource, for a request with these keys."""
@@ -84,14 +89,29 @@ def resource_element(texts: Iterable[str], *, negated: bool, variables: bool, al
     texts = tuple(texts)
     globs: list[Matcher] = []
     templates: list[Template] = []
+    prefixes: set[str] = set()
+    everything = False
     for text in texts:
         parts = _arn_template(text, variables)
+        prefixes.add(_beginning(parts))
+        everything = everything or (not negated and bool(parts) and all(part == STAR for part in parts))
         if needs(parts):
             templates.append(parts)
         else:
             globs.append(matcher(tuple(part for part in parts if isinstance(part, str | int))))
     keys = frozenset().union(*map(needs, templates))
-    return ResourceElement(negated, texts, tuple(globs), tuple(templates), keys, allow)
+    found = ("",) if negated or "" in prefixes else tuple(sorted(prefixes))
+    return ResourceElement(negated, texts, tuple(globs), tuple(templates), keys, allow, everything, found)
+
+
+def _beginning(parts: Template) -> str:
+    """What is written before the first wildcard or variable."""
+    literal = ""
+    for part in parts:
+        if not isinstance(part, str):
+            break
+        literal += part
+    return literal
 
 
 def _arn_template(text: str, variables: bool) -> Template:
@@ -116,7 +136,7 @@ def _cut(text: str) -> tuple[str, str | None]:
 @dataclass(frozen=True, slots=True)
 class Statement:
     """resources: None where the kind has none, so that any is meant (trust policies); ineffective: a
-    statement that AWS accepts and never applies (a key policy's without Resource)."""
+    statement that AWS accepts and never applies (a key policy's without Resource); prefixes: the resources'."""
 
     index: int
     sid: str
@@ -126,23 +146,30 @@ class Statement:
     principals: PrincipalElement | None
     conditions: tuple[Condition, ...]
     ineffective: bool = False
+    prefixes: tuple[str, ...] = ("",)
+
+
+class About(NamedTuple):
+    """Statements of a policy that are about an action, in their order."""
+
+    allows: tuple[Statement, ...]
+    denies: tuple[Statement, ...]
 
 
 class _Index:
-    """Statements by action: literal actions in a dict, wildcards by service, the rest looked at one by
+    """Statements of one effect by action: literal actions in a dict, wildcards by service, the rest looked at one by
     one."""
 
-    __slots__ = ("everywhere", "literal", "remembered", "services", "statements")
+    __slots__ = ("everywhere", "literal", "services", "statements")
 
-    def __init__(self, statements: tuple[Statement, ...]) -> None:
-        self.statements = statements
+    def __init__(self, statements: Iterable[Statement]) -> None:
+        self.statements = tuple(statements)
         self.literal: dict[str, list[int]] = {}
-        self.services: dict[str, list[int]] = {}
+        self.services: dict[str, dict[str, tuple[Matcher, list[int]]]] = {}
+        """By service and pattern: many statements of a policy often share one."""
         self.everywhere: list[int] = []
-        self.remembered: dict[str, tuple[Statement, ...]] = {}
-        for at, statement in enumerate(statements):
-            if not statement.ineffective:
-                self._add(at, statement.actions)
+        for at, statement in enumerate(self.statements):
+            self._add(at, statement.actions)
 
     def _add(self, at: int, actions: ActionElement) -> None:
         if actions.negated:
@@ -153,20 +180,41 @@ class _Index:
         for text in actions.texts:
             if text not in actions.exact:
                 service, colon, _ = text.partition(":")
-                wild = not colon or "*" in service or "?" in service
-                (self.everywhere if wild else self.services.setdefault(service, [])).append(at)
+                if not colon or "*" in service or "?" in service:
+                    self.everywhere.append(at)
+                else:
+                    patterns = self.services.setdefault(service, {})
+                    if text not in patterns:
+                        patterns[text] = (glob(text), [])
+                    patterns[text][1].append(at)
 
     def find(self, action: str) -> tuple[Statement, ...]:
-        found = self.remembered.get(action)
+        statements = self.statements
+        chosen = {at for at in self.everywhere if statements[at].actions.covers(action)}
+        chosen.update(self.literal.get(action, ()))
+        for match, some in self.services.get(action.partition(":")[0], {}).values():
+            if match(action):
+                chosen.update(some)
+        return tuple(map(statements.__getitem__, sorted(chosen)))
+
+
+class _Actions:
+    """What a policy's statements say about each action that was asked for."""
+
+    __slots__ = ("_allows", "_denies", "_remembered")
+
+    def __init__(self, statements: tuple[Statement, ...]) -> None:
+        effective = [statement for statement in statements if not statement.ineffective]
+        self._allows: Final = _Index(statement for statement in effective if statement.allow)
+        self._denies: Final = _Index(statement for statement in effective if not statement.allow)
+        self._remembered: Final[dict[str, About]] = {}
+
+    def find(self, action: str) -> About:
+        found = self._remembered.get(action)
         if found is None:
-            at = {*self.everywhere, *self.services.get(action.partition(":")[0], ())}
-            statements = self.statements
-            chosen = {i for i in at if statements[i].actions.covers(action)}
-            chosen.update(self.literal.get(action, ()))
-            found = tuple(statements[i] for i in sorted(chosen))
-            if len(self.remembered) >= _REMEMBERED_ACTIONS:
-                self.remembered.clear()
-            self.remembered[action] = found
+            if len(self._remembered) >= _REMEMBERED_ACTIONS:
+                self._remembered.clear()
+            found = self._remembered[action] = About(self._allows.find(action), self._denies.find(action))
         return found
 
 
@@ -176,7 +224,7 @@ class Policy:
     name: where it comes from, for the reasons of decisions: an ARN, or an inline policy's name.
     """
 
-    __slots__ = ("_index", "kind", "name", "statements", "version")
+    __slots__ = ("_actions", "kind", "name", "statements", "version")
 
     def __init__(
         self,
@@ -185,21 +233,21 @@ class Policy:
         statements: tuple[Statement, ...],
         name: str = "",
         *,
-        _index: _Index | None = None,
+        _actions: _Actions | None = None,
     ) -> None:
         self.kind: Final = kind
         self.version: Final = version
         self.statements: Final = statements
         self.name: Final = name
-        self._index: Final = _index or _Index(statements)
+        self._actions: Final = _actions or _Actions(statements)
 
     def named(self, name: str) -> Policy:
         """The same policy under a name."""
-        return Policy(self.kind, self.version, self.statements, name, _index=self._index)
+        return Policy(self.kind, self.version, self.statements, name, _actions=self._actions)
 
-    def about(self, action: str) -> tuple[Statement, ...]:
+    def about(self, action: str) -> About:
         """The effective statements whose Action or NotAction covers the action, given in lower case."""
-        return self._index.find(action)
+        return self._actions.find(action)
 
     def principals(self) -> Iterator[Name]:
         """Everyone whom Principal and NotPrincipal elements name, for services that check that they exist:

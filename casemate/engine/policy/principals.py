@@ -103,9 +103,10 @@ def principal_keys(principal: Principal) -> dict[str, Value]:
 #: The ways a principal element may name somebody: type in the principal map and value. Accounts are 12
 #: digits.
 Name = tuple[str, str]
+Names = tuple[tuple[Name, ...], tuple[Name, ...], tuple[Name, ...]]
 
 
-def names_of(principal: Principal) -> tuple[tuple[Name, ...], tuple[Name, ...], tuple[Name, ...]]:
+def names_of(principal: Principal) -> Names:
     """By what names policies mean this principal: directly, by its entity, by its account."""
     aws = "AWS"
     account: list[Name] = [(aws, principal.account)] if principal.account else []
@@ -147,30 +148,34 @@ class PrincipalElement:
     every_aws: bool
     names: frozenset[Name] = field(default_factory=frozenset)
 
-    def allows(self, principal: Principal) -> Grade:
-        """How far an Allow with this element reaches the principal."""
-        direct, entity, account = names_of(principal)
-        names = self.names
+    def allows(self, principal: Principal, names_of_principal: Names | None = None) -> Grade:
+        """How far an Allow with this element reaches the principal. names_of_principal: ``names_of`` it, of those who
+        have them at hand."""
+        direct, entity, account = names_of_principal or names_of(principal)
+        is_named = self._is_named
         if self.negated:
             # Open to all but the named. Whoever is named by session, role or account is out.
-            if self._everybody(principal) or any(name in names for name in (*direct, *entity, *account)):
+            if self._everybody(principal) or is_named(direct) or is_named(entity) or is_named(account):
                 return Grade.NONE
             return Grade.DIRECT
-        if self._everybody(principal) or any(name in names for name in direct):
+        if is_named(direct) or self._everybody(principal):
             return Grade.DIRECT
-        if any(name in names for name in entity):
+        if is_named(entity):
             return Grade.ENTITY
-        return Grade.ACCOUNT if any(name in names for name in account) else Grade.NONE
+        return Grade.ACCOUNT if is_named(account) else Grade.NONE
 
-    def denies(self, principal: Principal) -> bool:
+    def denies(self, principal: Principal, names_of_principal: Names | None = None) -> bool:
         """Whether a Deny with this element means the principal. A Deny for an account means everybody in it;
         a Deny with NotPrincipal spares only those whose session, role and account are all named."""
-        levels = [level for level in names_of(principal) if level]
+        levels = [level for level in names_of_principal or names_of(principal) if level]
         if self.negated:
             if self._everybody(principal):
                 return False
-            return not levels or not all(any(name in self.names for name in level) for level in levels)
-        return self._everybody(principal) or any(name in self.names for level in levels for name in level)
+            return not levels or not all(map(self._is_named, levels))
+        return self._everybody(principal) or any(map(self._is_named, levels))
+
+    def _is_named(self, names: tuple[Name, ...]) -> bool:
+        return not self.names.isdisjoint(names)
 
     def _everybody(self, principal: Principal) -> bool:
         return self.everyone or (self.every_aws and principal.kind not in ("web-identity", "saml"))

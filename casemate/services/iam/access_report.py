@@ -100,4 +100,4 @@ def _later(known: list[Any] | None, attempt: list[Any]) -> list[Any]:
 
 
 def _allows(policies: list[Policy], action: str) -> bool:
-    return any(statement.allow for policy in policies for statement in policy.about(action.lower()))
+    return any(policy.about(action.lower()).allows for policy in policies)

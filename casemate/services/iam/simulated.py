@@ -136,7 +136,8 @@ class Simulation:
         names: dict[str, str] = {}
         for source in self._sources():
             written = context_keys(source.document)
-            for statement in source.policy.about(asked.action.lower()):
+            about = source.policy.about(asked.action.lower())
+            for statement in (*about.allows, *about.denies):
                 resources = statement.resources
                 wanted: set[str] = set()
                 if resources is not None:
