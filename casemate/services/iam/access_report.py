@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from casemate.api.reference import actions
+from casemate.api.reference import actions, prefixes
 from casemate.engine.policy import Policy, parse
 from casemate.gate.call import Call
 from casemate.services.iam.accesses import Access, accesses_of
 from casemate.services.iam.entities import Entity, Group, Link, ManagedPolicy, Role, User
 from casemate.services.iam.granting import grants, policies_of
-from casemate.services.iam.service_names import SERVICE_NAMES
 from casemate.services.iam.store import Entities
 
 Holders = list[tuple[Entity, list[Access]]]
@@ -28,9 +27,7 @@ def report(call: Call, subject: Any, *, by_action: bool) -> dict[str, Any]:
     holders: Holders = [
         (each, accesses_of(call.tx, call.account, each.id, call.now)) for each in _holders(call, subject)
     ]
-    services = [
-        service for service in sorted(SERVICE_NAMES) if any(grants(policy, service) for policy in policies)
-    ]
+    services = [service for service in prefixes() if any(grants(policy, service) for policy in policies)]
     return {
         "entities": [_entity(each) for each, _ in holders],
         "services": [_service(service, holders, policies, by_action) for service in services],
