@@ -96,7 +96,7 @@ def records(
     return [
         body
         + f',"eventID":"{new_uuid()}","recipientAccountId":"{account}","sharedEventID":"{shared}"}}'.encode()
-        for account in (call.account, *sorted(owners))
+        for account in (*filter(None, (call.account,)), *sorted(owners))
     ]
 
 

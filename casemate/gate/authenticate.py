@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 from casemate.gate.auth_errors import auth_error
+from casemate.gate.body import Signed
 from casemate.gate.call import Call
 from casemate.gate.claim import read_claim
-from casemate.gate.identity import Credential, Directory, unknown_caller
+from casemate.gate.identity import ANONYMOUS, Credential, Directory, unknown_caller
 from casemate.gate.regions import regions
 from casemate.gate.router import Route
 from casemate.gate.signature import body_hash, check_body, check_scope, payload_of, verify
@@ -18,7 +19,7 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
 
     Raises AWS's refusal for everything that is wrong with a signature, and Miss when the access key is not in
     memory and may not be fetched here. Until all checks have passed, the caller is unknown; the access key that
-    they claim is only kept for the audit.
+    they claim is only kept for the audit. A body that has not come yet is checked while it is read (``Call.body``).
     """
     exchange = call.exchange
     headers = exchange.headers
@@ -38,8 +39,13 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
         else:
             credential = _of_session(call, route, directory, scope.access_key_id, claim.session_token)
         payload = payload_of(claim, family, headers)
-        computed = body_hash(exchange.body)
-        check_body(family, payload, computed)
+        computed = b""
+        if family == "s3":
+            if payload.kind == "hash" and call.body_is_held:
+                check_body(family, payload, body_hash(exchange.body))
+        else:
+            computed = body_hash(exchange.body)
+            check_body(family, payload, computed)
         verify(
             claim,
             credential.secret,
@@ -57,8 +63,21 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
     call.identity = credential.identity
     call.account = credential.identity.account
     call.region = route.region or scope.region
+    if family == "s3":
+        call.signed = Signed(payload, claim, credential.secret, family)
     directory.used(credential.user, call.account, call.now, route.signing_name, call.region)
     return True
+
+
+def admit_anonymous(call: Call, route: Route) -> None:
+    """An unsigned request, where policies may allow it: S3's. Raises AwsError for all others."""
+    if route.family != "s3":
+        raise auth_error(route.family, "missing-token")
+    payload = payload_of(None, route.family, call.exchange.headers)
+    if payload.kind == "hash" and call.body_is_held:
+        check_body(route.family, payload, body_hash(call.exchange.body))
+    call.signed = Signed(payload, None, "", route.family)
+    call.identity = ANONYMOUS
 
 
 def _of_session(call: Call, route: Route, directory: Directory, access_key_id: str, token: str) -> Credential:

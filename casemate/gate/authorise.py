@@ -123,6 +123,8 @@ def denied(call: Call, action: str, resource: Resource, decision: Decision) -> A
     if principal.kind in ("web-identity", "saml"):
         # They have no name in AWS.
         return AwsError(code, f"Not authorized to perform {action}", status)
+    if principal.kind == "anonymous":
+        return AwsError(code, "Access Denied", status)
     shown = resource.shown
     if call.route.family == "s3":
         # S3 tells its reasons to the resource's own account alone. Source: "Troubleshoot access denied (403

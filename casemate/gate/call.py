@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from casemate.gate.body import Body, Signed
 from casemate.gate.http import Exchange, Tls
 from casemate.gate.identity import UNKNOWN, Identity
 from casemate.gate.quotas import Quota
 from casemate.gate.resource import Resource
+from casemate.gate.streams import Arriving, Outgoing
 from casemate.store.cache import Cache, Miss
 from casemate.store.database import Tx
 from casemate.wire import Reply
@@ -38,6 +41,17 @@ class Before(Miss):
     def fulfil(self) -> None:
         """Do it, and keep what it gave for the request's next start. Raises what it raises."""
         self._done[self._name] = self._do()
+
+
+class Transfer(Before):
+    """Before that is bytes to be moved (``Call.transfer``): the request then goes on in its transaction."""
+
+
+class Transferred(Miss):
+    """The bytes were moved at once: the request goes on in its transaction."""
+
+
+_TRANSFER, _UNDO = "transfer", "undo"
 
 
 class Call:
@@ -85,6 +99,12 @@ class Call:
     """The error's code; '' when there is none."""
     asked: int = 0
     """How many calls of other services this one has asked so far, in this run."""
+    signed: Signed | None = None
+    """What the signature says of the body, of S3's requests."""
+    arriving: Arriving | None = None
+    """The body that is not held in memory, while it comes; None where all of it is in ``exchange.body``."""
+    outgoing: Outgoing | None = None
+    """The answer's body, where it is not in the reply."""
     scope: str = ""
     """What tells this call's ``before`` from that of other calls that the same request asks."""
 
@@ -147,6 +167,71 @@ class Call:
         result: T = self.done_before[name]
         return result
 
+    def once(self, name: str, ask: Callable[[], T]) -> T:
+        """What ``ask`` gives: what another service answers, that is not to be asked again when the request starts
+        again. name: as of ``before``."""
+        name = self.scope + name
+        kept = self.done_before.get(name)
+        if kept is None:
+            records, asked = len(self.records), self.asked
+            value = ask()
+            kept = self.done_before[name] = (value, self.records[records:], self.asked - asked)
+        else:
+            self.records = [*self.records, *kept[1]]
+            self.asked += kept[2]
+        result: T = kept[0]
+        return result
+
+    def transfer(
+        self, do: Callable[[], T], *, quick: bool = False, undo: Callable[[T], object] | None = None
+    ) -> T:
+        """What ``do`` gives, which moves bytes, outside of any transaction, in a thread that may wait.
+
+        It is run once, after the caller was authorised; then the request starts again, in its transaction. For
+        operations that are served by ``streams``. quick: it neither waits nor takes long, and is done here; undo: for
+        what it gave, when the request is refused after all."""
+        if _TRANSFER not in self.done_before:
+            self.done_before[_UNDO] = undo
+            if not quick:
+                raise Transfer(_TRANSFER, do, self.done_before, True)
+            self.done_before[_TRANSFER] = do()
+            if not self.mutable:
+                raise Transferred
+        result: T = self.done_before[_TRANSFER]
+        return result
+
+    def undoing(self) -> Callable[[], object] | None:
+        """What undoes the transfer; None where there was none, or nothing is to be done."""
+        undo = self.done_before.get(_UNDO)
+        return (
+            None
+            if undo is None or _TRANSFER not in self.done_before
+            else partial(undo, self.done_before[_TRANSFER])
+        )
+
+    def body(self) -> Body:
+        """The request's body. Raises AwsError when its head does not say how long it is."""
+        assert self.signed is not None
+        arriving = self.arriving
+        if arriving is None or arriving.held:
+            held = self.exchange.body
+            return Body(lambda: (held,), self.exchange.headers, self.signed, hashed=True)
+        return Body(arriving.pieces, self.exchange.headers, self.signed, hashed=False)
+
+    @property
+    def body_is_held(self) -> bool:
+        """Whether the body is in memory, small."""
+        return self.arriving is None or self.arriving.held
+
+    def send(
+        self,
+        length: int,
+        pieces: Iterator[bytes | memoryview] | None,
+        close: Callable[[], object] | None = None,
+    ) -> None:
+        """Let the answer have a body of ``length`` bytes that is not held in memory; see Outgoing."""
+        self.outgoing = Outgoing(length, pieces, close)
+
     def limit(self, quota: Quota, region: str = "") -> float:
         """What the quota allows the call's account, in the call's Region unless another is given."""
         return self.gate.quotas.value(quota, self.account, region or self.region, self.transaction)
@@ -161,6 +246,7 @@ class Call:
         call = Call(self.gate, self.exchange, self.request_id, self.started, self.now)
         call.counted_before = [*self.counted_before, *self.counted]
         call.done_before = self.done_before
+        call.arriving = self.arriving
         return call
 
     def passed_on(self, request: Mapping[str, Any], via: str, route: Route, source_arn: str = "") -> Call:

@@ -14,11 +14,13 @@
 A read on cached state runs through all of it in the event loop. Where something is not in memory (``Miss``) the
 request starts again in a thread that may wait for the database. A write takes steps 6 to 8 in the store's
 transaction, which may run them more than once. What must be done outside of the transaction first (``Before``) is
-done in such a thread as well. Whatever goes wrong is a refusal, and is audited too.
+done in such a thread as well. Bodies that are not held in memory are moved between steps 7 and 8, after which the
+transaction takes these steps again (``Call.transfer``). Whatever goes wrong is a refusal, and is audited too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
@@ -31,12 +33,11 @@ from casemate import wire
 from casemate.clock import Clock
 from casemate.errors import AwsError
 from casemate.gate import audit
-from casemate.gate.auth_errors import auth_error
-from casemate.gate.authenticate import authenticate
+from casemate.gate.authenticate import admit_anonymous, authenticate
 from casemate.gate.authorise import authorise
-from casemate.gate.call import Before, Call
+from casemate.gate.call import Before, Call, Transfer, Transferred
 from casemate.gate.cors import Cors
-from casemate.gate.http import Exchange
+from casemate.gate.http import STREAM, Exchange
 from casemate.gate.identity import Directory
 from casemate.gate.operation import Api, Mode, Operation, Served
 from casemate.gate.organization import Organizations
@@ -44,10 +45,12 @@ from casemate.gate.quotas import AppliedQuotas, DefaultQuotas
 from casemate.gate.random_ids import new_uuid
 from casemate.gate.resource import Resource
 from casemate.gate.router import Route, Router, Unroutable
+from casemate.gate.s3_address import S3Address
+from casemate.gate.streams import Arriving, send
 from casemate.gate.tally import Tallies
 from casemate.gate.throttle import Throttle
 from casemate.store.cache import Miss
-from casemate.store.database import Store, Tx, Unavailable
+from casemate.store.database import Store, StoreError, Tx, Unavailable
 from casemate.store.journal import JournalUnavailable
 from casemate.wire import Reply
 
@@ -101,7 +104,7 @@ class Gate:
     thread that may wait for other machines, in_thread unless given; parts: the services' own state, by type, for
     ``Call.part``; quotas: those that apply, for ``Call.limit``; region: where unsigned requests act; paths: the
     server's own operations by method and path; relaxed: replies may leave before their audit record is durable, for
-    those who choose so.
+    those who choose so; address: how S3's requests name buckets.
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class Gate:
         cors: Cors | None = None,
         relaxed: bool = False,
         apart: Callable[..., object] | None = None,
+        address: S3Address | None = None,
     ) -> None:
         self.clock = clock
         self.directory = directory
@@ -137,13 +141,14 @@ class Gate:
         self._in_thread = in_thread
         self._apart = apart or in_thread
         self._soon = soon
+        self._sending: set[asyncio.Task[None]] = set()
         self._gathered = 0
         self._gathered_before = 0
         self._home = get_ident()
         self._journal = journal
         self._region = region
         self._relaxed = relaxed
-        self._router = Router(apis, paths)
+        self._router = Router(apis, paths, address)
         self._throttle = throttle
 
     # --- what the transport calls, in the event loop
@@ -152,7 +157,13 @@ class Gate:
         """The head has come: how much of a body may be held."""
         length = exchange.headers.get(b"content-length", b"0")
         if len(length) < 6 and int(length) <= SMALL_BODY:
+            if length != b"0" or b"transfer-encoding" not in exchange.headers:
+                return SMALL_BODY
+            if self._router.is_s3(exchange):
+                return STREAM
             return SMALL_BODY
+        if self._router.is_s3(exchange):
+            return STREAM
         claims = b"authorization" in exchange.headers or b"X-Amz-Credential=" in exchange.query
         return LARGEST_BODY if claims else SMALL_BODY
 
@@ -160,17 +171,25 @@ class Gate:
         """Step 1: the whole request is here; go as far as the event loop can."""
         if exchange.method == "OPTIONS" and self._cors.preflight(exchange):
             return
+        self._begin(self._receive(exchange))
+
+    async def stream(self, exchange: Exchange) -> None:
+        """Step 1, where the body has not come: it is read once the caller turns out to be allowed. Ends with the
+        request's answer."""
         call = self._receive(exchange)
+        call.arriving = Arriving(exchange, asyncio.get_running_loop())
+        self._begin(call)
+        await call.arriving.over()
+
+    def _begin(self, call: Call) -> None:
         try:
             self._run(call)
+        except Transfer as transfer:
+            self._apart(self._submit_after, call, transfer)
         except Miss as miss:
             wanted = miss if isinstance(miss, Before) else None
             apart = wanted is not None and wanted.waits
             (self._apart if apart else self._in_thread)(self._run_waiting, call, apart, wanted)
-
-    async def stream(self, exchange: Exchange) -> None:
-        """No served operation takes a body that is not held in memory, and ``accept`` names none."""
-        raise RuntimeError(f"{exchange.method} was not accepted as a stream")
 
     def release(self, batch: Sequence[Call | None], error: BaseException | None) -> None:
         """The journal is done with a batch: its replies leave or, where it failed, are replaced by an error."""
@@ -185,16 +204,47 @@ class Gate:
                 continue
             try:
                 if call.unaudited:
+                    self._forget_outgoing(call)
                     refusal = _unaudited()
                     call.reply = _error_reply(call, None, refusal)
                     call.outcome = refusal.code
                 status, head, body = call.reply
-                call.exchange.reply(status, head, body)
+                if call.outgoing is None:
+                    call.exchange.reply(status, head, body)
+                else:
+                    self._stream_reply(call)
             except Exception as defect:
                 # The others of the batch are not to wait for ever.
                 log.error("a reply could not be sent: %s", type(defect).__qualname__)
+            if call.arriving is not None and call.outgoing is None:
+                call.arriving.end()
             name = "unknown" if route is None else route.operation.action
             self.tallies.count(name, call.outcome, now - call.started)
+
+    def _forget_outgoing(self, call: Call) -> None:
+        outgoing, call.outgoing = call.outgoing, None
+        if outgoing is not None and outgoing.close is not None:
+            self._apart(outgoing.close)
+
+    def _stream_reply(self, call: Call) -> None:
+        """The answer leaves in pieces, some of which are not there yet."""
+        outgoing = call.outgoing
+        assert outgoing is not None
+        status, head, _ = call.reply
+
+        def over(task: asyncio.Task[None]) -> None:
+            self._sending.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                frames = "".join(traceback.format_tb(error.__traceback__))
+                log.error(
+                    "the answer to %s broke off: %s\n%s", call.request_id, type(error).__qualname__, frames
+                )
+            if call.arriving is not None:
+                call.arriving.end()
+
+        task = asyncio.ensure_future(send(call.exchange, status, head, outgoing, self._apart))
+        self._sending.add(task)
+        task.add_done_callback(over)
 
     # --- what services call
 
@@ -259,6 +309,13 @@ class Gate:
                 self._submit(call)
                 return
             result = self._act(call, served)
+            if served.mode is Mode.STREAM:
+                # There was nothing to be moved.
+                self._submit(call)
+                return
+        except Transferred:
+            self._submit_after(call, None)
+            return
         except Miss:
             raise
         except Exception as error:
@@ -277,7 +334,10 @@ class Gate:
             call.region = self._region
             call.transaction = tx
             served = self._enter(call)
-            return None if served.mode is Mode.WRITE else self._act(call, served)
+            if served.mode is Mode.WRITE:
+                return None
+            acted = self._act(call, served)
+            return None if served.mode is Mode.STREAM else acted
 
         result: Mapping[str, Any] | None = None
         refusal: Exception | None = None
@@ -288,6 +348,12 @@ class Gate:
             if result is None:
                 self._submit(call)
                 return
+        except Transferred:
+            self._submit_after(call, None)
+            return
+        except Transfer as transfer:
+            self._apart(self._submit_after, call, transfer)
+            return
         except Before as before:
             self._apart(self._run_waiting, call, True, before)
             return
@@ -303,7 +369,7 @@ class Gate:
             try:
                 return self.store.read(run)
             except Before as before:
-                if before.waits and not apart:
+                if isinstance(before, Transfer) or (before.waits and not apart):
                     raise
                 wanted = before
 
@@ -316,10 +382,12 @@ class Gate:
         call.counted.clear()
         self.store.submit(partial(self._act_in, call), partial(self._leave_write, call), call.request_id)
 
-    def _submit_after(self, call: Call, wanted: Before) -> None:
-        """A write whose transaction found that something must be done first: do it, then begin again."""
+    def _submit_after(self, call: Call, wanted: Before | None) -> None:
+        """A write whose transaction found that something must be done first: do it, then begin again; or bytes that
+        are moved (None: were moved) before a transaction."""
         try:
-            wanted.fulfil()
+            if wanted is not None:
+                wanted.fulfil()
             call.counted_before += call.counted
             self._submit(call)
         except Exception as error:
@@ -333,12 +401,20 @@ class Gate:
         proof = None if served is None else served.proof
         # 3. authenticate
         if proof is None and not authenticate(call, route, self.directory):
-            raise auth_error(route.family, "missing-token")
+            admit_anonymous(call, route)
         if served is None:
             raise _not_served(route.operation)
+        arriving = call.arriving
+        if arriving is not None and not arriving.held and served.mode is not Mode.STREAM:
+            # It takes no more than a document, which is read now that its sender is known.
+            raise Before("document", arriving.hold, call.done_before, waits=True)
         # 4. parse
+        body = exchange.body
+        if call.signed is not None and call.signed.framed:
+            # Of an operation that streams its body, the codec does not read it.
+            body = b"" if served.mode is Mode.STREAM else call.body().whole()
         call.request = route.codec.parse(
-            exchange.method, exchange.path, exchange.query, exchange.headers, exchange.body
+            exchange.method, exchange.path, exchange.query, exchange.headers, body
         )
         if proof is not None:
             # 3., for operations that take no signature: the proof is among the parameters.
@@ -427,6 +503,13 @@ class Gate:
         if reply is None:
             error = error or _as_aws_error(RuntimeError("no answer"), call)
             reply = _error_reply(call, refusal, error)
+            if call.outgoing is not None:
+                self._forget_outgoing(call)
+            if not isinstance(refusal, StoreError):
+                # What the store is not sure of may have been done.
+                undo = call.undoing()
+                if undo is not None:
+                    self._apart(undo)
         if b"origin" in call.exchange.headers:
             reply = reply._replace(head=reply.head + self._cors.head(call.exchange))
         # 9. audit

@@ -240,3 +240,12 @@ def unknown_caller(access_key_id: str = "") -> Identity:
 
 
 UNKNOWN = unknown_caller()
+
+_NOBODY = Principal(kind="anonymous", arn="anonymous", account="")
+ANONYMOUS = Identity(
+    _NOBODY,
+    Attached(),
+    principal_keys(_NOBODY),
+    {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"},
+)
+"""Who signs nothing, where that is allowed: S3's policies decide about them like about others."""

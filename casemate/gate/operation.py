@@ -38,7 +38,8 @@ class Mode(Enum):
     WRITE = "write"
     """Runs inside a transaction, possibly more than once: no effect outside it."""
     STREAM = "stream"
-    """Has a body that is not held in memory."""
+    """Moves bytes that are not held in memory (``Call.transfer``): it runs as a read up to there, and once they have
+    been moved again, from its start, inside a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,14 @@ class Operation(Generic[Req, Res]):
         """Serve it by a handler that runs in a transaction. read_only: what CloudTrail says of it."""
         wanted = needs or (Need(self.action),)
         return self._serve(Mode.WRITE, resolver, wanted, read_only, quota, not read_only)
+
+    def streams(
+        self, resolver: Resolver[T], *needs: Need, quota: str | QuotaOf = "", read_only: bool = False
+    ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
+        """Serve it by a handler that calls ``call.transfer`` and then changes rows. The caller is authorised before a
+        byte of the body is read, and again by the state in which the rows change."""
+        wanted = needs or (Need(self.action),)
+        return self._serve(Mode.STREAM, resolver, wanted, read_only, quota, not read_only)
 
     def _serve(
         self,

@@ -12,6 +12,7 @@ from casemate.errors import AwsError
 from casemate.gate.auth_errors import Family, family_of
 from casemate.gate.http import Exchange
 from casemate.gate.operation import Api, Operation
+from casemate.gate.s3_address import S3Address
 from casemate.wire import Reply
 
 
@@ -43,6 +44,25 @@ class Route(NamedTuple):
     region: str = ""
 
 
+class AddressedCodec:
+    """A codec of S3's, for requests that name their bucket in the path or in the host's name."""
+
+    __slots__ = ("_address", "_codec", "error", "redact", "redact_result", "reply")
+
+    def __init__(self, codec: Codec, address: S3Address) -> None:
+        self._address = address
+        self._codec = codec
+        self.error = codec.error
+        self.redact = codec.redact
+        self.redact_result = codec.redact_result
+        self.reply = codec.reply
+
+    def parse(
+        self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+    ) -> dict[str, Any]:
+        return self._codec.parse(method, self._address.path(path, headers), query, headers, body)
+
+
 class Unroutable(Exception):
     """No operation found. The error, with what is needed to render it: the protocol and, where it is known,
     the service; name: what the client asked for, for the audit."""
@@ -56,9 +76,16 @@ class Unroutable(Exception):
 
 
 class Router:
-    """The routes of the served services. paths: further routes by exact method and path (the server's own)."""
+    """The routes of the served services. paths: further routes by exact method and path (the server's own); address:
+    how S3's requests name buckets."""
 
-    def __init__(self, apis: Sequence[Api], paths: Mapping[tuple[str, bytes], Route] | None = None) -> None:
+    def __init__(
+        self,
+        apis: Sequence[Api],
+        paths: Mapping[tuple[str, bytes], Route] | None = None,
+        address: S3Address | None = None,
+    ) -> None:
+        self._address = address or S3Address()
         self._by_target = {api.target_prefix: api for api in apis if api.target_prefix}
         self._by_service = {api.service: api for api in apis}
         self._by_signing_name = {api.signing_name: api for api in apis}
@@ -122,15 +149,22 @@ class Router:
 
     def _of_rest(self, api: Api, exchange: Exchange) -> Route:
         protocol = "rest-json" if "rest-json" in api.protocols else "rest-xml"
-        name = wire.route_rest(api.service, exchange.method, exchange.path, exchange.query, exchange.headers)
+        path, s3 = exchange.path, api.service == "s3"
+        if s3:
+            path = self._address.path(path, exchange.headers)
+        name = wire.route_rest(api.service, exchange.method, path, exchange.query, exchange.headers)
         if name is None:
-            raise Unroutable(_unknown_operation("", protocol), protocol, api.service)
+            raise Unroutable(
+                _not_allowed() if s3 else _unknown_operation("", protocol), protocol, api.service
+            )
         return self._named(api, name, protocol)
 
     def _of_action(self, api: Api | None, exchange: Exchange, scope: str) -> Route:
         """The query protocols: Action and Version, in the body of a POST or in the query."""
         form = exchange.body if exchange.method == "POST" and exchange.body else exchange.query
         action, version = _action_of(form)
+        if not scope and not action and self._names_bucket(exchange):
+            return self._of_rest(self._by_service["s3"], exchange)
         if api is None and not scope:
             api = self._by_version.get(version)
         if api is None or not action:
@@ -150,6 +184,25 @@ class Router:
             raise Unroutable(_unknown_operation(action, spoken), spoken, api.service, action)
         return self._named(api, action, protocol)
 
+    def is_s3(self, exchange: Exchange) -> bool:
+        """Whether a request whose body has not come is S3's: signed for it or, unsigned, for a bucket."""
+        scope = service_in_scope(exchange)
+        if scope:
+            return scope == "s3" and "s3" in self._by_service
+        headers = exchange.headers
+        kind = headers.get(b"content-type", b"")
+        document = b"x-amz-target" in headers or kind.startswith(
+            (b"application/x-www-form-urlencoded", b"application/x-amz-json")
+        )
+        return not document and b"Action=" not in exchange.query and self._names_bucket(exchange)
+
+    def _names_bucket(self, exchange: Exchange) -> bool:
+        """Whether an unsigned request has the form of one for a bucket or an object."""
+        if "s3" not in self._by_service:
+            return False
+        path = self._address.path(exchange.path, exchange.headers)
+        return len(path) > 1 and path[1:2] != b"/"
+
     def _named(self, api: Api, name: str, protocol: str) -> Route:
         key = (api.service, name, protocol)
         route = self._routes.get(key)
@@ -158,9 +211,12 @@ class Router:
         operation = self._operations.get((api.service, name))
         if operation is None:
             raise Unroutable(_unknown_operation(name, protocol), protocol, api.service, name)
+        codec: Codec = wire.codec(api.service, name, protocol)
+        if api.service == "s3":
+            codec = AddressedCodec(codec, self._address)
         route = self._routes[key] = Route(
             operation,
-            wire.codec(api.service, name, protocol),
+            codec,
             api.signing_name,
             family_of(protocol, api.signing_name),
             f"{api.signing_name}.amazonaws.com",
@@ -187,6 +243,10 @@ def _action_of(form: bytes) -> tuple[str, str]:
     except (UnicodeDecodeError, ValueError):
         return "", ""
     return fields.get("Action", [""])[0], fields.get("Version", [""])[0]
+
+
+def _not_allowed() -> AwsError:
+    return AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
 
 
 def _unknown_operation(name: str, protocol: str) -> AwsError:

@@ -1,0 +1,101 @@
+"""Bodies that are not held in memory: those that arrive, for threads that wait, and those that are sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+from casemate.errors import AwsError
+from casemate.gate.http import Exchange
+
+LARGEST_DOCUMENT = 8 * 1024 * 1024
+"""Bytes of a body that is held after all, because its operation takes a document: CompleteMultipartUpload with 10,000
+parts and their checksums has some 3 MiB."""
+
+
+class Arriving:
+    """A body that arrives while it is read. ``pieces`` and ``hold`` wait, hence are called in threads."""
+
+    __slots__ = ("_exchange", "_loop", "_over", "held")
+
+    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        self._exchange = exchange
+        self._loop = loop
+        self._over: asyncio.Future[None] = loop.create_future()
+        self.held = False
+        """The whole body is in ``exchange.body`` by now."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body, once. The next piece is waited for while this one is worked on. Raises AwsError when the client
+        goes away."""
+        reader = self._exchange.read()
+        following = self._ask(reader)
+        while True:
+            try:
+                piece = following.result()
+            except (ConnectionError, asyncio.CancelledError):
+                raise AwsError("IncompleteBody", "The request body terminated unexpectedly", 400) from None
+            if not piece:
+                return
+            following = self._ask(reader)
+            yield piece
+
+    def _ask(self, reader: AsyncIterator[bytes]) -> Future[bytes]:
+        return asyncio.run_coroutine_threadsafe(_next(reader), self._loop)
+
+    def hold(self) -> None:
+        """Read all of it into ``exchange.body``. Raises AwsError for more than a document may have."""
+        gathered = bytearray()
+        for piece in self.pieces():
+            gathered += piece
+            if len(gathered) > LARGEST_DOCUMENT:
+                raise AwsError("MaxMessageLengthExceeded", "Your request was too big.", 400)
+        self._exchange.body = bytes(gathered)
+        self.held = True
+
+    async def over(self) -> None:
+        """Wait until the request has its answer."""
+        await self._over
+
+    def end(self) -> None:
+        """It has its answer, or never will."""
+        if not self._over.done():
+            self._over.set_result(None)
+
+
+async def _next(reader: AsyncIterator[bytes]) -> bytes:
+    return await anext(reader, b"")
+
+
+class Outgoing(NamedTuple):
+    """An answer's body that is not held. length: its bytes; pieces: they, by a thread that may wait; None of an
+    answer to HEAD; close: called once when it is over, however it ends."""
+
+    length: int
+    pieces: Iterator[bytes | memoryview] | None = None
+    close: Callable[[], object] | None = None
+
+
+async def send(
+    exchange: Exchange, status: int, head: bytes, outgoing: Outgoing, in_thread: Callable[..., Any]
+) -> None:
+    """Send a streamed answer, the next piece being made while this one leaves. A body that breaks off cuts the
+    connection, so that the client can tell; raises what broke it off, but for a client that has gone."""
+    try:
+        await exchange.start(status, head, outgoing.length)
+        pieces = outgoing.pieces
+        try:
+            if pieces is not None:
+                following = asyncio.wrap_future(in_thread(next, pieces, b""))
+                while piece := await following:
+                    following = asyncio.wrap_future(in_thread(next, pieces, b""))
+                    await exchange.write(piece)
+        finally:
+            await exchange.finish()
+    except ConnectionError:
+        return
+    finally:
+        if outgoing.close is not None:
+            in_thread(outgoing.close)
