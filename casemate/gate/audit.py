@@ -52,6 +52,8 @@ def records(
     if via:
         peer = f"{via[-1]}.amazonaws.com"
         agent = peer.encode()
+    if (via or call.service) and call.identity.principal.kind != "service":
+        # A service principal's identity says so itself.
         identity = b'%b,"invokedBy":"%b"}' % (identity[:-1], agent)
     second = int(call.now)
     if _second[0] != second:

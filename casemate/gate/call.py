@@ -77,6 +77,13 @@ class Call:
     via: tuple[str, ...] = ()
     source_arn: str = ""
     """The resource on whose behalf a service calls; '' when it does not say, and of all other callers."""
+    source_account: str = ""
+    """The account on whose behalf a service principal calls; '' where the ARN tells it, and of all other callers."""
+    service: str = ""
+    """The service that acts by itself, as its principal or by a role ("events.amazonaws.com"); '' where somebody
+    calls. Set by casemate/gate/acting.py only."""
+    acts_for: Call | None = None
+    """The call whose handler lets the service act, which keeps the audit records."""
     transaction: Tx | None = None
     """The transaction of a write or of a read that may wait; None in the event loop."""
     mutable: bool = False
@@ -265,4 +272,8 @@ class Call:
         self.asked += 1
         child.scope = f"{self.scope}{self.asked}/"
         child.source_arn = source_arn
+        child.service = self.service
+        if self.identity.principal.kind == "service":
+            # However far it is passed on, it is the principal's call, and on behalf of the same.
+            child.source_arn, child.source_account = self.source_arn, self.source_account
         return child

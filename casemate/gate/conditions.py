@@ -33,6 +33,8 @@ def _since_mfa(call: Call) -> Value:
 
 
 def _source_account(call: Call) -> Value:
+    if call.source_account:
+        return call.source_account
     parts = call.source_arn.split(":", 5)
     return (parts[4] if len(parts) == 6 else "") or None
 
@@ -48,9 +50,9 @@ _OF_CALL: dict[str, Callable[[Call], Value]] = {
     # Of a session it is known; a request by long-term credentials may prove it by itself.
     "aws:multifactorauthpresent": lambda call: "true" if call.second_factor else None,
     "aws:requestedregion": lambda call: call.region,
-    "aws:securetransport": lambda call: _true(call.tls is not None or bool(call.via)),
-    "aws:sourceip": lambda call: None if call.via else call.source_ip,
-    "aws:useragent": lambda call: None if call.via else call.user_agent,
+    "aws:securetransport": lambda call: _true(call.tls is not None or bool(call.via or call.service)),
+    "aws:sourceip": lambda call: None if call.via or call.service else call.source_ip,
+    "aws:useragent": lambda call: None if call.via or call.service else call.user_agent,
     "aws:viaawsservice": lambda call: _true(bool(call.via)),
     "aws:calledvia": lambda call: [f"{name}.amazonaws.com" for name in call.via] or None,
     "aws:calledviafirst": lambda call: f"{call.via[0]}.amazonaws.com" if call.via else None,
@@ -68,6 +70,7 @@ def _organization(call: Call, account: str, key: str) -> Value:
 
 _OF_ORGANIZATION = frozenset({"aws:principalorgid", "aws:principalorgpaths"})
 _OF_RESOURCES_ORGANIZATION = frozenset({"aws:resourceorgid", "aws:resourceorgpaths"})
+_OF_SOURCES_ORGANIZATION = frozenset({"aws:sourceorgid", "aws:sourceorgpaths"})
 
 
 def context_of(call: Call) -> Iterator[tuple[str, Value]]:
@@ -98,6 +101,8 @@ def lookup_for(call: Call, resource: Resource, request: Mapping[str, Any]) -> Lo
             return _organization(call, call.identity.principal.account, key)
         if key in _OF_RESOURCES_ORGANIZATION:
             return _organization(call, resource.account, key)
+        if key in _OF_SOURCES_ORGANIZATION:
+            return _organization(call, call.source_account, key) if call.source_account else None
         if key.startswith("aws:resourcetag/"):
             # Tag keys in a condition's name are compared without regard to case.
             wanted = key[16:]

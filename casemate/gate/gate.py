@@ -33,6 +33,7 @@ from casemate import wire
 from casemate.clock import Clock
 from casemate.errors import AwsError
 from casemate.gate import audit
+from casemate.gate.actors import Actors
 from casemate.gate.authenticate import admit_anonymous, authenticate
 from casemate.gate.authorise import authorise
 from casemate.gate.call import Before, Call, Transfer, Transferred
@@ -136,6 +137,7 @@ class Gate:
         self.quotas = quotas or DefaultQuotas()
         self.store = store
         self.tallies = Tallies()
+        self.acting = Actors(store)
         self._cors = cors or Cors()
         self._in_loop = in_loop
         self._in_thread = in_thread
@@ -268,10 +270,16 @@ class Gate:
             raise
         except Exception as error:
             refusal = _as_aws_error(error, child)
-            call.records = [*call.records, *child.records, *self._records(child, None, refusal)]
+            keeper = call.acts_for or call
+            keeper.records = [*keeper.records, *child.records, *self._records(child, None, refusal)]
             raise
-        call.records = [*call.records, *child.records, *self._records(child, result, None)]
+        keeper = call.acts_for or call
+        keeper.records = [*keeper.records, *child.records, *self._records(child, result, None)]
         return result
+
+    def operation(self, service: str, name: str) -> Operation[Any, Any]:
+        """An operation by name, for what may not import its service. Raises KeyError."""
+        return self._router.operation(service, name)
 
     @property
     def audits(self) -> bool:
@@ -291,6 +299,12 @@ class Gate:
         JournalUnavailable."""
         event = audit.service_event(source, name, account, region, self.clock.now(), resource, details)
         self._journal.append(event, None)
+
+    def record(self, records: Sequence[bytes]) -> None:
+        """Put the audit records of what was done in the background (``acting.in_background``) into the journal.
+        Raises JournalUnavailable."""
+        for each in records:
+            self._journal.append(each, None)
 
     # --- the steps
 

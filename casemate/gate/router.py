@@ -117,6 +117,10 @@ class Router:
         api = self._by_service[operation.service]
         return self._named(api, operation.name, api.protocols[0])
 
+    def operation(self, service: str, name: str) -> Operation[Any, Any]:
+        """An operation by its service's and its own name. Raises KeyError."""
+        return self._operations[service, name]
+
     def _of_target(self, target: bytes) -> Route:
         prefix, _, name = target.decode("latin-1").rpartition(".")
         api = self._by_target.get(prefix)
