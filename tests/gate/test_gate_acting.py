@@ -187,7 +187,7 @@ def test_nobody_may_nothing_in_the_background(house: Household) -> None:
         base.account, base.region = ACCOUNT, REGION
         kms.GenerateDataKey.ask(base, {"KeyId": key, "KeySpec": "AES_256"})
 
-    with pytest.raises(AwsError, match="is not authorized to perform: kms:GenerateDataKey"):
+    with pytest.raises(AwsError, match="Access Denied"):
         in_background(house.gate, work)
 
 
