@@ -7,11 +7,23 @@ operators may name the origins all the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from casemate.gate.http import Exchange
+from casemate.store.database import Tx
+from casemate.wire import Reply
 
 _EXPOSED = b"x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,ETag,x-amz-version-id,Date"
 _METHODS = b"GET,HEAD,POST,PUT,DELETE,PATCH"
+
+
+class ResourceCors(Protocol):
+    """Resources that say themselves which origins may use them: S3's buckets."""
+
+    def preflight(self, exchange: Exchange, path: bytes, tx: Tx | None) -> Reply | None:
+        """The answer to a preflight; None when there is no such resource. path: with the bucket in it. Raises Miss
+        when that is not in memory and tx is None."""
+        ...
 
 
 class Cors:

@@ -37,7 +37,7 @@ from casemate.gate.actors import Actors
 from casemate.gate.authenticate import admit_anonymous, authenticate
 from casemate.gate.authorise import authorise
 from casemate.gate.call import Before, Call, Transfer, Transferred
-from casemate.gate.cors import Cors
+from casemate.gate.cors import Cors, ResourceCors
 from casemate.gate.http import STREAM, Exchange
 from casemate.gate.identity import Directory
 from casemate.gate.operation import Api, Mode, Operation, Served
@@ -105,7 +105,8 @@ class Gate:
     thread that may wait for other machines, in_thread unless given; parts: the services' own state, by type, for
     ``Call.part``; quotas: those that apply, for ``Call.limit``; region: where unsigned requests act; paths: the
     server's own operations by method and path; relaxed: replies may leave before their audit record is durable, for
-    those who choose so; address: how S3's requests name buckets.
+    those who choose so; address: how S3's requests name buckets;
+    bucket_cors: what they answer to preflights.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Gate:
         region: str = "us-east-1",
         paths: Mapping[tuple[str, bytes], Route] | None = None,
         cors: Cors | None = None,
+        bucket_cors: ResourceCors | None = None,
         relaxed: bool = False,
         apart: Callable[..., object] | None = None,
         address: S3Address | None = None,
@@ -139,6 +141,7 @@ class Gate:
         self.tallies = Tallies()
         self.acting = Actors(store)
         self._cors = cors or Cors()
+        self._bucket_cors = bucket_cors
         self._in_loop = in_loop
         self._in_thread = in_thread
         self._apart = apart or in_thread
@@ -171,9 +174,42 @@ class Gate:
 
     def handle(self, exchange: Exchange) -> None:
         """Step 1: the whole request is here; go as far as the event loop can."""
-        if exchange.method == "OPTIONS" and self._cors.preflight(exchange):
+        if exchange.method == "OPTIONS" and self._preflight(exchange):
             return
         self._begin(self._receive(exchange))
+
+    def _preflight(self, exchange: Exchange) -> bool:
+        """Answer a browser's preflight, which is no call. False when the request is not one."""
+        of_buckets = self._bucket_cors
+        if of_buckets is None or not self._router.is_s3(exchange):
+            return self._cors.preflight(exchange)
+        path = self._router.s3_path(exchange)
+
+        def answer(reply: Reply | None) -> None:
+            if reply is None and self._cors.preflight(exchange):
+                return
+            status, head, body = (404, b"", b"") if reply is None else reply
+            exchange.reply(status, head, body)
+
+        def wait() -> None:
+            try:
+                reply = self.store.read(partial(of_buckets.preflight, exchange, path))
+            except Exception as error:
+                log.error("a preflight could not be answered: %s", type(error).__qualname__)
+                reply = Reply(503, b"", b"")
+            self._in_loop(answer, reply)
+
+        try:
+            answer(of_buckets.preflight(exchange, path, None))
+        except Miss:
+            self._in_thread(wait)
+        return True
+
+    def _cors_head(self, call: Call) -> bytes:
+        """The header lines for a cross-origin request's answer: the server's own or, of S3, the bucket's."""
+        if call.route is None or call.route.family != "s3":
+            return self._cors.head(call.exchange)
+        return next((head for each in call.resources if (head := each.cors(call.exchange))), b"")
 
     async def stream(self, exchange: Exchange) -> None:
         """Step 1, where the body has not come: it is read once the caller turns out to be allowed. Ends with the
@@ -525,7 +561,7 @@ class Gate:
                 if undo is not None:
                     self._apart(undo)
         if b"origin" in call.exchange.headers:
-            reply = reply._replace(head=reply.head + self._cors.head(call.exchange))
+            reply = reply._replace(head=reply.head + self._cors_head(call))
         # 9. audit
         call.reply = reply
         if error is not None:

@@ -12,6 +12,7 @@ from casemate.errors import AwsError
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
+    from casemate.gate.http import Exchange
 
 Value = str | Sequence[str] | None
 
@@ -59,6 +60,10 @@ class Resource:
     def tags(self) -> Mapping[str, str]:
         """The resource's tags, for aws:ResourceTag."""
         return {}
+
+    def cors(self, exchange: Exchange) -> bytes:  # noqa: ARG002
+        """The header lines of an answer to a request from another origin, of resources that say so themselves."""
+        return b""
 
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:  # noqa: ARG002
         """The value of one of the service's own condition keys (in lower case) for this request; None when it

@@ -200,6 +200,10 @@ class Router:
         )
         return not document and b"Action=" not in exchange.query and self._names_bucket(exchange)
 
+    def s3_path(self, exchange: Exchange) -> bytes:
+        """The path of a request that is S3's, with the bucket in it."""
+        return self._address.path(exchange.path, exchange.headers)
+
     def _names_bucket(self, exchange: Exchange) -> bool:
         """Whether an unsigned request has the form of one for a bucket or an object."""
         if "s3" not in self._by_service:

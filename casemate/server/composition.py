@@ -66,6 +66,7 @@ from casemate.services.organizations.model import ACCOUNT
 from casemate.services.organizations.state import Organizations
 from casemate.services.s3 import buckets as s3_buckets
 from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.cors import Preflights
 from casemate.services.s3.quotas import QUOTAS as S3_QUOTAS
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
@@ -284,6 +285,7 @@ def _build(
         paths=paths,
         region=opened.config.region,
         cors=Cors(opened.config.cors_origins),
+        bucket_cors=Preflights(parts[Buckets]),
         relaxed=opened.config.audit == "relaxed",
     )
     return Built(gate, directory, uses, meter)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from casemate.services.s3 import (
+    cors,
     creating,
     encryption,
     listing,
+    ownership,
     policies,
     public_access,
     tagging,
@@ -14,9 +16,11 @@ from casemate.services.s3 import (
 )
 
 __all__ = [
+    "cors",
     "creating",
     "encryption",
     "listing",
+    "ownership",
     "policies",
     "public_access",
     "tagging",

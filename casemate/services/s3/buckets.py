@@ -69,6 +69,10 @@ class Buckets:
                 "InternalError", "We encountered an internal error. Please try again.", 500
             ) from error
 
+    def known(self, name: str, tx: Tx | None) -> Bucket | None:
+        """The bucket, outside of any call. Raises Miss, Tampered, PolicyError."""
+        return self._shards[_shard(name)].get(name, tx)
+
     def load(self, tx: Tx, name: str) -> Bucket | None:
         """The bucket as this transaction sees it. Raises Tampered, PolicyError."""
         stored = tx.one(_SELECT + "WHERE name = ?", (name,))

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.gate.resource import Resource, Value
 from casemate.services.s3.conditions import of_request, of_tags
+from casemate.services.s3.cors_rules import head_for
 from casemate.services.s3.naming import bucket_arn
 
 if TYPE_CHECKING:
     from casemate.engine.policy import Policy
     from casemate.errors import AwsError
     from casemate.gate.call import Call
+    from casemate.gate.http import Exchange
 
 _BUCKET_TAG = "s3:buckettag/"
 _EXISTING_TAG = "s3:existingobjecttag/"
@@ -106,6 +108,12 @@ class Bucket(S3Resource):
         """Tags count in policies only once attribute-based access control is on. Source: "PutBucketAbac"."""
         return self.shown_tags if self.settings.get("Abac") == "Enabled" else {}
 
+    def cors(self, exchange: Exchange) -> bytes:
+        rules = self.settings.get("Cors")
+        if rules is None:
+            return b""
+        return head_for(rules, exchange.headers.get(b"origin", b"").decode("latin-1"), exchange.method)
+
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
         if key.startswith(_BUCKET_TAG):
             return of_tags(_BUCKET_TAG, key, self.tags())
@@ -138,6 +146,9 @@ class Object(S3Resource):
         self.bucket = bucket
         self.key = key
         self.object_tags = object_tags or {}
+
+    def cors(self, exchange: Exchange) -> bytes:
+        return self.bucket.cors(exchange)
 
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
         if key.startswith(_EXISTING_TAG):

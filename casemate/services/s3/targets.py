@@ -51,7 +51,10 @@ def named_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
     """Bucket, which must be in the Region that the request is signed for, and of whom ExpectedBucketOwner says."""
     bucket = bucket_named(call, request["Bucket"])
     if bucket.region != call.region:
-        raise other_region(call.region, bucket.region)
+        if call.identity.principal.kind != "anonymous":
+            raise other_region(call.region, bucket.region)
+        # No signature tells a Region.
+        call.region = bucket.region
     must_be_owned_by(bucket, request.get("ExpectedBucketOwner"))
     return bucket
 
