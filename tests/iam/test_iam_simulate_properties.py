@@ -92,13 +92,10 @@ def test_it_says_what_the_server_does(iam: Iam, subject: tuple[Any, str], data: 
         iam.admin.put_user_permissions_boundary(UserName=user, PermissionsBoundary=managed)
     try:
         described = iam.admin.get_user(UserName=target)["User"]
-        context = [
-            {
-                "ContextKeyName": f"aws:ResourceTag/{tag['Key']}",
-                "ContextKeyType": "string",
-                "ContextKeyValues": [tag["Value"]],
-            }
-            for tag in described.get("Tags", ())
+        # Tags are not looked up: whoever simulates says what they are.
+        context = [_entry("aws:PrincipalTag/team", TEAM)]
+        context += [
+            _entry(f"aws:ResourceTag/{tag['Key']}", tag["Value"]) for tag in described.get("Tags", ())
         ]
         results = iam.admin.simulate_principal_policy(
             PolicySourceArn=arn("user", f"team/{user}"),
@@ -119,6 +116,10 @@ def test_it_says_what_the_server_does(iam: Iam, subject: tuple[Any, str], data: 
         if managed:
             iam.admin.delete_user_permissions_boundary(UserName=user)
             iam.admin.delete_policy(PolicyArn=managed)
+
+
+def _entry(key: str, value: str) -> dict[str, Any]:
+    return {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
 
 
 def _allowed(call: Callable[[], object]) -> bool:
