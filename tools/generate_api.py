@@ -34,7 +34,7 @@ from botocore.model import (
 )
 from generated_files import write
 
-SERVED = ("kms", "sts", "iam", "service-quotas", "ce", "organizations", "s3")
+SERVED = ("kms", "sts", "iam", "service-quotas", "ce", "organizations", "s3", "ssm")
 """botocore's names of the services that Casemate serves."""
 
 TARGET = Path(__file__).resolve().parent.parent / "casemate" / "api"
@@ -180,7 +180,7 @@ class _Types:
         if any(not m.isidentifier() or keyword.iskeyword(m) or m in TAKEN for m in members):
             entries = [f'        "{member}": {hint},' for member, hint in members.items()]
             return "\n".join([f"{name} = TypedDict(", f'    "{name}",', "    {", *entries, "    },", ")"])
-        return "\n".join([f"class {name}(TypedDict):", *(f"    {m}: {hint}" for m, hint in members.items())])
+        return "\n".join([f"class {name}(TypedDict):", *(_member(m, hint) for m, hint in members.items())])
 
     def _hint(self, shape: Shape) -> str:
         if isinstance(shape, StructureShape):
@@ -220,6 +220,15 @@ def _enum(name: str, shape: StringShape) -> str:
     if len(line) + 4 <= LINE:
         return line
     return "\n".join([f"{name}: TypeAlias = Literal[", *(f"    {value}," for value in values), "]"])
+
+
+def _member(name: str, hint: str) -> str:
+    """A member's line, broken as ruff's formatter breaks it: the module's block is indented once more."""
+    line = f"    {name}: {hint}"
+    if len(line) + 4 <= LINE or not hint.endswith("]"):
+        return line
+    outer, _, inner = hint[:-1].partition("[")
+    return f"    {name}: {outer}[\n        {inner}\n    ]"
 
 
 def _empty(name: str) -> str:

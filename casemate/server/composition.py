@@ -17,6 +17,7 @@ from casemate.api import kms as kms_api
 from casemate.api import organizations as organizations_api
 from casemate.api import s3 as s3_api
 from casemate.api import service_quotas as service_quotas_api
+from casemate.api import ssm as ssm_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
 from casemate.engine.authorization_message import AuthorizationMessages
@@ -37,7 +38,7 @@ from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
-from casemate.services import ce, iam, kms, organizations, s3, servicequotas, sts
+from casemate.services import ce, iam, kms, organizations, s3, servicequotas, ssm, sts
 from casemate.services.ce import meter as ce_meter
 from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
@@ -70,6 +71,9 @@ from casemate.services.s3.cors import Preflights
 from casemate.services.s3.quotas import QUOTAS as S3_QUOTAS
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
+from casemate.services.ssm import parameters as ssm_parameters
+from casemate.services.ssm.parameters import Parameters
+from casemate.services.ssm.quotas import QUOTAS as SSM_QUOTAS
 from casemate.services.sts.issuer_keys import IssuerKeys
 from casemate.services.sts.quotas import QUOTAS as STS_QUOTAS
 from casemate.store import jobs
@@ -85,7 +89,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (ce, iam, kms, organizations, s3, servicequotas, sts)
+SERVICES = (ce, iam, kms, organizations, s3, servicequotas, ssm, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
@@ -95,6 +99,7 @@ MIGRATIONS = (
     discover("casemate.services.organizations"),
     discover("casemate.services.s3"),
     discover("casemate.services.servicequotas"),
+    discover("casemate.services.ssm"),
 )
 
 APIS = (
@@ -104,10 +109,11 @@ APIS = (
     organizations_api.API,
     s3_api.API,
     service_quotas_api.API,
+    ssm_api.API,
     sts_api.API,
 )
 
-QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS, S3_QUOTAS, STS_QUOTAS)
+QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS, S3_QUOTAS, SSM_QUOTAS, STS_QUOTAS)
 """The quotas of all services."""
 
 BILLED = (CE_BILLED, KMS_BILLED)
@@ -123,9 +129,11 @@ DOMAINS = (
     kms_keys.ALIASES,
     kms_key_stores.DOMAIN,
     quota_values.DOMAIN,
+    ssm_parameters.SETTINGS,
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
     *(kms_grants.domain(shard) for shard in range(kms_grants.SHARDS)),
     *(s3_buckets.domain(shard) for shard in range(s3_buckets.SHARDS)),
+    *(ssm_parameters.domain(shard) for shard in range(ssm_parameters.SHARDS)),
 )
 """All domains of generations: of every cache there is."""
 
@@ -255,6 +263,7 @@ def _build(
         Keys: opened.keys,
         KeyStores: KeyStores(opened.store, opened.keyring),
         Organizations: organizations_of,
+        Parameters: Parameters(opened.store, opened.keyring),
         TrustedRoots: TrustedRoots(frozenset(opened.config.attestation_roots)),
         IssuerKeys: _issuer_keys(opened.config),
         AuthorizationMessages: AuthorizationMessages(opened.root),
@@ -401,4 +410,4 @@ def _with_control(
 
 def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
     """The background jobs of all services, by kind."""
-    return {**kms.jobs(gate), **organizations.jobs(gate)}
+    return {**kms.jobs(gate), **organizations.jobs(gate), **ssm.jobs(gate)}

@@ -32,6 +32,9 @@ ABSENT = {
     "s3:AccessGrantsInstanceArn": "access grants are not served",
     "s3:AccessPointNetworkOrigin": "access points are not served",
     "s3:AccessPointTag/${TagKey}": "access points are not served",
+    "ssm:DocumentCategories": "documents are not served",
+    "ssm:DocumentType": "documents are not served",
+    "ssm:resourceTag/tag-key": "the reference's way to write ssm:resourceTag/${TagKey}",
 }
 # Keys whose names follow from data: identity providers' claims, and the numbers of PCRs.
 _BY_DATA = re.compile(

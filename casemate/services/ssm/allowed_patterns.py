@@ -1,0 +1,59 @@
+"""AllowedPattern: a customer's regular expression that a parameter's value must match as a whole, and each item of a
+StringList.
+
+Neither the expression nor the value can be trusted with the server's time: one that backtracks without end is easily
+written. So it is tried in a process of its own, with little time and memory.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from casemate.errors import AwsError
+
+_SECONDS = 2
+_BYTES = 512 * 1024 * 1024
+_MATCHES, _DIFFERS, _NO_PATTERN = 10, 11, 12
+
+_PROGRAM = f"""
+import json, re, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({_BYTES}, {_BYTES}))
+resource.setrlimit(resource.RLIMIT_CPU, ({_SECONDS}, {_SECONDS}))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+pattern, values = json.load(sys.stdin)
+try:
+    pattern = re.compile(pattern, re.ASCII)
+except (re.error, OverflowError, RecursionError):
+    sys.exit({_NO_PATTERN})
+sys.exit({_MATCHES} if all(map(pattern.fullmatch, values)) else {_DIFFERS})
+"""
+
+
+def check_pattern(pattern: str, values: Sequence[str]) -> None:
+    """Raises InvalidAllowedPatternException for what is no regular expression, or takes too long for the values;
+    ParameterPatternMismatchException for a value that does not match."""
+    try:
+        ended = subprocess.run(  # noqa: S603 - this program, and nothing of the request among its arguments
+            [sys.executable, "-I", "-S", "-c", _PROGRAM],
+            input=json.dumps([pattern, list(values)]).encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={},
+            timeout=2 * _SECONDS,
+            check=False,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        ended = _NO_PATTERN
+    if ended == _MATCHES:
+        return
+    if ended == _DIFFERS:
+        raise AwsError(
+            "ParameterPatternMismatchException",
+            f"Parameter value, cannot be validated against allowedPattern: {pattern}",
+        )
+    raise AwsError(
+        "InvalidAllowedPatternException", "The request doesn't meet the regular expression requirement."
+    )
