@@ -44,6 +44,10 @@ class Route(NamedTuple):
     region: str = ""
 
 
+_S3_CONTROL = b"/v20180820/"
+"""What S3 Control's paths begin with: its requests are signed for S3 and have the header of an account."""
+
+
 class AddressedCodec:
     """A codec of S3's, for requests that name their bucket in the path or in the host's name."""
 
@@ -88,7 +92,8 @@ class Router:
         self._address = address or S3Address()
         self._by_target = {api.target_prefix: api for api in apis if api.target_prefix}
         self._by_service = {api.service: api for api in apis}
-        self._by_signing_name = {api.signing_name: api for api in apis}
+        # Of services that share a name, the first is meant, unless the request shows that it is the other's.
+        self._by_signing_name = {api.signing_name: api for api in reversed(apis)}
         self._by_version = {api.version: api for api in apis if {"query", "ec2"} & set(api.protocols)}
         self._operations = {(api.service, op.name): op for api in apis for op in api.operations}
         self._paths: dict[tuple[str, bytes], Route] = dict(paths or {})
@@ -108,6 +113,12 @@ class Router:
             return self._of_rpc_path(exchange.path)
         scope = service_in_scope(exchange)
         api = self._by_signing_name.get(scope)
+        if (
+            scope == "s3"
+            and b"x-amz-account-id" in exchange.headers
+            and exchange.path.startswith(_S3_CONTROL)
+        ):
+            api = self._by_service.get("s3control")
         if api is not None and {"rest-json", "rest-xml"} & set(api.protocols):
             return self._of_rest(api, exchange)
         return self._of_action(api, exchange, scope)

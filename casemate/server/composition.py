@@ -16,6 +16,7 @@ from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
 from casemate.api import organizations as organizations_api
 from casemate.api import s3 as s3_api
+from casemate.api import s3control as s3control_api
 from casemate.api import service_quotas as service_quotas_api
 from casemate.api import ssm as ssm_api
 from casemate.api import sts as sts_api
@@ -108,6 +109,7 @@ APIS = (
     kms_api.API,
     organizations_api.API,
     s3_api.API,
+    s3control_api.API,
     service_quotas_api.API,
     ssm_api.API,
     sts_api.API,

@@ -96,6 +96,10 @@ _TOKEN = re.compile(
 )
 
 
+# A bucket's ARN has no Region, and is among those that S3 Control's operations on tags document.
+_WIDER = {"arn:[^:]+:s3(express)?:[^:].*": "arn:[^:]+:s3(express)?:.*"}
+
+
 def _translate(pattern: str, category: Callable[[str], str]) -> str:
     out: list[str] = []
     in_class = False
@@ -136,6 +140,7 @@ def _translate(pattern: str, category: Callable[[str], str]) -> str:
 
 def _compile(pattern: str, category: Callable[[str], str]) -> re.Pattern[str]:
     try:
+        pattern = _WIDER.get(pattern, pattern)
         return re.compile(_translate(_LINEAR.get(pattern, pattern), category), re.ASCII)
     except re.error as error:
         raise UntranslatablePattern(f"{error} in {pattern!r}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from casemate.services.s3 import (
+    control,
     cors,
     creating,
     encryption,
@@ -16,6 +17,7 @@ from casemate.services.s3 import (
 )
 
 __all__ = [
+    "control",
     "cors",
     "creating",
     "encryption",
