@@ -34,6 +34,7 @@ from casemate.clock import Clock
 from casemate.errors import AwsError
 from casemate.gate import audit
 from casemate.gate.actors import Actors
+from casemate.gate.announcing import Announcer, Silence
 from casemate.gate.authenticate import admit_anonymous, authenticate
 from casemate.gate.authorise import authorise
 from casemate.gate.call import Before, Call, Transfer, Transferred
@@ -106,7 +107,8 @@ class Gate:
     ``Call.part``; quotas: those that apply, for ``Call.limit``; region: where unsigned requests act; paths: the
     server's own operations by method and path; relaxed: replies may leave before their audit record is durable, for
     those who choose so; address: how S3's requests name buckets;
-    bucket_cors: what they answer to preflights.
+    bucket_cors: what they answer to preflights;
+    announcer: who takes the services' own events.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class Gate:
         relaxed: bool = False,
         apart: Callable[..., object] | None = None,
         address: S3Address | None = None,
+        announcer: Announcer | None = None,
     ) -> None:
         self.clock = clock
         self.directory = directory
@@ -140,6 +143,7 @@ class Gate:
         self.store = store
         self.tallies = Tallies()
         self.acting = Actors(store)
+        self.announcer = announcer or Silence()
         self._cors = cors or Cors()
         self._bucket_cors = bucket_cors
         self._in_loop = in_loop
