@@ -117,13 +117,14 @@ def captured(client: Any, method: str, **parameters: Any) -> bytes:
     def capture(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         raise Captured(request)
 
-    client.meta.events.register_first("before-send.kms", capture)
+    event = f"before-send.{client.meta.service_model.service_id.hyphenize()}"
+    client.meta.events.register_first(event, capture)
     try:
         getattr(client, method)(**parameters)
     except Captured as caught:
         request = caught.request
     finally:
-        client.meta.events.unregister("before-send.kms", capture)
+        client.meta.events.unregister(event, capture)
     body = request.body
     assert isinstance(body, bytes)
     host = request.url.split("/")[2]

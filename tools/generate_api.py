@@ -34,7 +34,18 @@ from botocore.model import (
 )
 from generated_files import write
 
-SERVED = ("kms", "sts", "iam", "service-quotas", "ce", "organizations", "s3", "s3control", "ssm")
+SERVED = (
+    "kms",
+    "sts",
+    "iam",
+    "service-quotas",
+    "ce",
+    "organizations",
+    "s3",
+    "s3control",
+    "ssm",
+    "secretsmanager",
+)
 """botocore's names of the services that Casemate serves."""
 
 TARGET = Path(__file__).resolve().parent.parent / "casemate" / "api"

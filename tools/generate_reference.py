@@ -49,6 +49,20 @@ NEWER: Mapping[str, Mapping[str, Any]] = {
             "conditions": ["kms:CallerAccount", "kms:ViaService"],
         },
     },
+    "secretsmanager": {
+        "ListResourcePolicies": {
+            "level": "Read",
+            "resources": ["Secret*"],
+            "conditions": [
+                "aws:ResourceTag/${TagKey}",
+                "secretsmanager:ResourceTag/tag-key",
+                "secretsmanager:SecretId",
+                "secretsmanager:SecretPrimaryRegion",
+                "secretsmanager:resource/AllowRotationLambdaArn",
+                "secretsmanager:resource/Type",
+            ],
+        },
+    },
 }
 
 

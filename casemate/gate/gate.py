@@ -297,9 +297,12 @@ class Gate:
         request: Mapping[str, Any],
         via: str,
         source_arn: str = "",
+        region: str = "",
     ) -> Any:
         """A call that a handler makes of another service: steps 5 to 9, as the same caller, in its transaction."""
         child = call.passed_on(request, via, self._router.route_to(operation), source_arn)
+        if region:
+            child.region = region
         try:
             if operation.served is None:
                 raise _not_served(operation)

@@ -138,13 +138,13 @@ class Operation(Generic[Req, Res]):
 
         return attach
 
-    def ask(self, call: Call, request: Req, *, via: str = "", source_arn: str = "") -> Res:
+    def ask(self, call: Call, request: Req, *, via: str = "", source_arn: str = "", region: str = "") -> Res:
         """Call this operation from a handler of another service, through the gate from its step 5 on.
 
         Keeps the caller's principal, is authorised and audited, and joins the caller's transaction. via: the
         asking service's name ("ssm"), which becomes kms:ViaService and aws:CalledVia; source_arn: the resource
-        on whose behalf it asks, for aws:SourceArn and aws:SourceAccount."""
-        result: Res = call.gate.ask(call, self, request, via, source_arn)
+        on whose behalf it asks, for aws:SourceArn and aws:SourceAccount; region: where, the call's unless given."""
+        result: Res = call.gate.ask(call, self, request, via, source_arn, region)
         return result
 
 

@@ -17,6 +17,7 @@ from casemate.api import kms as kms_api
 from casemate.api import organizations as organizations_api
 from casemate.api import s3 as s3_api
 from casemate.api import s3control as s3control_api
+from casemate.api import secretsmanager as secretsmanager_api
 from casemate.api import service_quotas as service_quotas_api
 from casemate.api import ssm as ssm_api
 from casemate.api import sts as sts_api
@@ -39,7 +40,7 @@ from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
-from casemate.services import ce, iam, kms, organizations, s3, servicequotas, ssm, sts
+from casemate.services import ce, iam, kms, organizations, s3, secretsmanager, servicequotas, ssm, sts
 from casemate.services.ce import meter as ce_meter
 from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
@@ -70,6 +71,10 @@ from casemate.services.s3 import buckets as s3_buckets
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.cors import Preflights
 from casemate.services.s3.quotas import QUOTAS as S3_QUOTAS
+from casemate.services.secretsmanager.accesses import OBSERVER as SECRETS_OBSERVER
+from casemate.services.secretsmanager.quotas import QUOTAS as SECRETS_QUOTAS
+from casemate.services.secretsmanager.secrets import DOMAINS as SECRETS_DOMAINS
+from casemate.services.secretsmanager.secrets import Secrets
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
 from casemate.services.ssm import parameters as ssm_parameters
@@ -90,7 +95,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (ce, iam, kms, organizations, s3, servicequotas, ssm, sts)
+SERVICES = (ce, iam, kms, organizations, s3, secretsmanager, servicequotas, ssm, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
@@ -99,6 +104,7 @@ MIGRATIONS = (
     discover("casemate.services.kms"),
     discover("casemate.services.organizations"),
     discover("casemate.services.s3"),
+    discover("casemate.services.secretsmanager"),
     discover("casemate.services.servicequotas"),
     discover("casemate.services.ssm"),
 )
@@ -110,18 +116,19 @@ APIS = (
     organizations_api.API,
     s3_api.API,
     s3control_api.API,
+    secretsmanager_api.API,
     service_quotas_api.API,
     ssm_api.API,
     sts_api.API,
 )
 
-QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS, S3_QUOTAS, SSM_QUOTAS, STS_QUOTAS)
+QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS, S3_QUOTAS, SECRETS_QUOTAS, SSM_QUOTAS, STS_QUOTAS)
 """The quotas of all services."""
 
 BILLED = (CE_BILLED, KMS_BILLED)
 """The services whose use costs something on AWS."""
 
-OBSERVERS = (IAM_OBSERVER,)
+OBSERVERS = (IAM_OBSERVER, SECRETS_OBSERVER)
 """Who are told of every call, out of the audit."""
 
 DOMAINS = (
@@ -133,6 +140,7 @@ DOMAINS = (
     quota_values.DOMAIN,
     ssm_parameters.SETTINGS,
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
+    *SECRETS_DOMAINS,
     *(kms_grants.domain(shard) for shard in range(kms_grants.SHARDS)),
     *(s3_buckets.domain(shard) for shard in range(s3_buckets.SHARDS)),
     *(ssm_parameters.domain(shard) for shard in range(ssm_parameters.SHARDS)),
@@ -266,6 +274,7 @@ def _build(
         KeyStores: KeyStores(opened.store, opened.keyring),
         Organizations: organizations_of,
         Parameters: Parameters(opened.store, opened.keyring),
+        Secrets: Secrets(opened.store, opened.keyring),
         TrustedRoots: TrustedRoots(frozenset(opened.config.attestation_roots)),
         IssuerKeys: _issuer_keys(opened.config),
         AuthorizationMessages: AuthorizationMessages(opened.root),
@@ -412,4 +421,4 @@ def _with_control(
 
 def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
     """The background jobs of all services, by kind."""
-    return {**kms.jobs(gate), **organizations.jobs(gate), **ssm.jobs(gate)}
+    return {**kms.jobs(gate), **organizations.jobs(gate), **secretsmanager.jobs(gate), **ssm.jobs(gate)}

@@ -1,0 +1,99 @@
+"""The rules of versions and staging labels, against a plain model of what AWS documents."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+
+from casemate.services.secretsmanager.labels import (
+    CURRENT,
+    PENDING,
+    PREVIOUS,
+    attached,
+    by_version,
+    detached,
+    stages_of,
+)
+
+STAGES = st.sampled_from([CURRENT, PREVIOUS, PENDING, "blue", "green"])
+
+
+class Versions(RuleBasedStateMachine):
+    """model: each version with the set of its labels, moved as the documentation tells it step by step."""
+
+    versions = Bundle("versions")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels: dict[str, str] = {}
+        self.model: dict[str, set[str]] = {}
+
+    def _move(self, stage: str, version: str) -> None:
+        for holder in self.model.values():
+            holder.discard(stage)
+        self.model[version].add(stage)
+
+    def _attach(self, version: str, stages: list[str]) -> None:
+        holder = next((each for each, held in self.model.items() if CURRENT in held), None)
+        for stage in stages:
+            self._move(stage, version)
+        if CURRENT in stages and holder is not None and holder != version:
+            self._move(PREVIOUS, holder)
+
+    @initialize(target=versions)
+    def first(self) -> str:
+        self.model["v0"] = set()
+        self._attach("v0", [CURRENT])
+        self.labels = attached(self.labels, "v0", [CURRENT])
+        return "v0"
+
+    @rule(target=versions, stages=st.lists(STAGES, min_size=1, unique=True))
+    def put(self, stages: list[str]) -> str:
+        version = f"v{len(self.model)}"
+        self.model[version] = set()
+        self._attach(version, stages)
+        self.labels = attached(self.labels, version, stages)
+        return version
+
+    @rule(version=versions, stage=STAGES)
+    def move(self, version: str, stage: str) -> None:
+        self._attach(version, [stage])
+        self.labels = attached(self.labels, version, (stage,))
+
+    @rule(version=versions)
+    def roll_back(self, version: str) -> None:
+        before = self.labels[CURRENT]
+        self.move(version, CURRENT)
+        self.move(before, CURRENT)
+        if before != version:
+            assert self.labels[PREVIOUS] == version
+
+    @rule(stage=STAGES.filter(lambda stage: stage != CURRENT))
+    def remove(self, stage: str) -> None:
+        for holder in self.model.values():
+            holder.discard(stage)
+        self.labels = detached(self.labels, stage)
+
+    @rule(version=consumes(versions).filter(lambda version: version != "v0"))
+    def forget(self, version: str) -> None:
+        """It is named no more; its labels stay where they are."""
+
+    @invariant()
+    def labels_are_where_they_should_be(self) -> None:
+        found = {version: set(stages) for version, stages in by_version(self.labels).items()}
+        assert found == {version: held for version, held in self.model.items() if held}
+        for version, held in self.model.items():
+            assert set(stages_of(self.labels, version)) == held
+
+    @invariant()
+    def there_is_one_current_version(self) -> None:
+        assert not self.model or sum(CURRENT in held for held in self.model.values()) == 1
+
+
+TestVersions = Versions.TestCase
+
+
+def test_current_is_never_removed() -> None:
+    with pytest.raises(ValueError, match="never removed"):
+        detached({CURRENT: "v"}, CURRENT)
