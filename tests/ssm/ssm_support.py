@@ -162,8 +162,9 @@ class Ssm:
 
 
 @contextmanager
-def ssm_server(folder: Path) -> Iterator[Ssm]:
+def ssm_server(folder: Path, **env: str) -> Iterator[Ssm]:
+    """env: further variables of the server."""
     file = folder / "seed.json"
     file.write_text(json.dumps(seed()))
-    with running_server(folder, "--dev", "--seed", str(file)) as server:
+    with running_server(folder, "--dev", "--seed", str(file), env=env) as server:
         yield Ssm(server)

@@ -84,7 +84,7 @@ class Setting(NamedTuple):
 
 def sealed_row(key: AccountKey, row: Row) -> bytes:
     """The row's content, for its column."""
-    return key.wrap(dumps(row[1:]), _ROW, row.place.region, row.place.path, row.version)
+    return key.wrap(dumps(row[1:], tuple), _ROW, row.place.region, row.place.path, row.version)
 
 
 def opened_row(key: AccountKey, place: Place, version: int, sealed: bytes) -> Row:
@@ -107,7 +107,7 @@ def opened_row(key: AccountKey, place: Place, version: int, sealed: bytes) -> Ro
 
 def sealed_version(key: AccountKey, place: Place, version: Version) -> bytes:
     """The version's content, for its column."""
-    return key.wrap(dumps(version[:]), _VERSION, place.region, place.path, version.number)
+    return key.wrap(dumps(version[:], tuple), _VERSION, place.region, place.path, version.number)
 
 
 def opened_version(key: AccountKey, place: Place, number: int, sealed: bytes) -> Version:
