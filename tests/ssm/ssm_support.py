@@ -150,15 +150,17 @@ class Ssm:
         moved = casemate("clock", "--data", str(self.server.data), "--advance", by)
         assert moved.returncode == 0, moved.stderr
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The audit's records of that name, of requests that could be read."""
+    def all_events(self, name: str) -> list[dict[str, Any]]:
+        """The audit's records of that name."""
         listed = casemate("audit", "tail", "--data", str(self.server.data), "-n", "all", "--json")
         assert listed.returncode == 0, listed.stderr
         return [
-            record
-            for record in map(json.loads, listed.stdout.splitlines())
-            if record["eventName"] == name and record.get("requestParameters")
+            record for record in map(json.loads, listed.stdout.splitlines()) if record["eventName"] == name
         ]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Those of requests that could be read."""
+        return [record for record in self.all_events(name) if record.get("requestParameters")]
 
 
 @contextmanager

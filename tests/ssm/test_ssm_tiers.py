@@ -46,7 +46,8 @@ def test_there_is_no_way_down(ssm: Ssm) -> None:
         "ValidationException",
         "This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the "
         "advanced-parameter tier to the standard-parameter tier. If necessary, you can delete the advanced "
-        "parameter and recreate it as a standard parameter. Be aware that standard parameters have a value limit of 4096 characters.",
+        "parameter and recreate it as a standard parameter. Be aware that standard parameters have a value limit of "
+        "4096 characters.",
     ):
         ssm.put("/tier/up", "x", Overwrite=True, Tier="Standard")
     for more in ({}, {"Tier": "Intelligent-Tiering"}):

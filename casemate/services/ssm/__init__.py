@@ -25,9 +25,7 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
         place = parameter.row.place
         gate.record_event("ssm.amazonaws.com", "DeleteParameter", place.account, place.region, parameter)
 
-    parameters = gate.parts[Parameters]
-    return {
-        policy_jobs.KIND: policy_jobs.enforcer(
-            gate.store, parameters, gate.clock, record, lambda: gate.audits
-        )
-    }
+    enforcement = policy_jobs.Enforcement(
+        gate.store, gate.parts[Parameters], gate.clock, gate.announcer, record, lambda: gate.audits
+    )
+    return {policy_jobs.KIND: policy_jobs.enforcer(enforcement)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from casemate.api import ssm
 from casemate.gate.call import Call
+from casemate.services.ssm.events import changed
 from casemate.services.ssm.parameter import Parameter
 from casemate.services.ssm.parameters import Parameters
 from casemate.services.ssm.policy_jobs import call_off
@@ -13,6 +14,7 @@ from casemate.services.ssm.targets import Target, all_own, need, needs_of_all, o
 def _delete(call: Call, parameter: Parameter) -> None:
     call.part(Parameters).delete(call.tx, parameter)
     call_off(call.tx, parameter.row.place)
+    changed(call, "Delete", parameter.row, parameter.current)
 
 
 @ssm.DeleteParameter.writes(own, need("ssm:DeleteParameter"))

@@ -7,6 +7,7 @@ import re
 from casemate.api import ssm
 from casemate.errors import AwsError
 from casemate.gate.call import Call
+from casemate.services.ssm.events import changed
 from casemate.services.ssm.parameters import Parameters
 from casemate.services.ssm.refusals import no_version
 from casemate.services.ssm.targets import Target, need, own
@@ -45,6 +46,7 @@ def label_parameter_version(
         )
     if good:
         call.part(Parameters).save(call.tx, row)
+        changed(call, "LabelParameterVersion", row, target.found.current)
     return {"InvalidLabels": [label for label in wanted if label not in good], "ParameterVersion": number}
 
 

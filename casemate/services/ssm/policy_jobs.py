@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from casemate.clock import Clock
+from casemate.gate.announcing import Announcer
 from casemate.services.ssm import policies
+from casemate.services.ssm.events import acted
 from casemate.services.ssm.naming import Place
 from casemate.services.ssm.parameter import Parameter
 from casemate.services.ssm.parameters import Parameters
@@ -38,58 +40,57 @@ def call_off(tx: Tx, place: Place) -> None:
     cancel(tx, _job_id(place))
 
 
-class Acted(NamedTuple):
-    """What the policies have brought about. types: of those that acted; expired: the parameter was deleted."""
+class Enforcement(NamedTuple):
+    """What the job works with. record: writes the deletion of an expired parameter into the audit; audits: whether
+    that can be done now; announcer: who is told of what policies do."""
 
-    parameter: Parameter
-    types: list[str]
-    expired: bool
+    store: Store
+    parameters: Parameters
+    clock: Clock
+    announcer: Announcer
+    record: Callable[[Parameter], None]
+    audits: Callable[[], bool]
 
 
-def enforcer(
-    store: Store,
-    parameters: Parameters,
-    clock: Clock,
-    record: Callable[[Parameter], None],
-    audits: Callable[[], bool],
-) -> Callable[[Job], None]:
-    """The job's handler. Running again does no harm: only what waits and is due acts. record: writes the deletion of
-    an expired parameter into the audit; audits: whether that can be done now."""
+def enforcer(by: Enforcement) -> Callable[[Job], None]:
+    """The job's handler. Running again does no harm: only what waits and is due acts."""
 
     def run(job: Job) -> None:
-        if not audits():
+        if not by.audits():
             raise RuntimeError("the audit takes no records, so no parameter is deleted")
         place = Place(**job.payload)
 
-        def act(tx: Tx) -> Acted | None:
-            acted = _act(tx, parameters, place, clock.now())
+        def act(tx: Tx) -> Parameter | None:
+            expired = _act(tx, by, place)
             job.finish(tx)
-            if acted is not None and not acted.expired:
-                found = parameters.load(tx, place)
-                assert found is not None
-                plan(tx, found.row)
-            return acted
+            left = by.parameters.load(tx, place)
+            if left is not None:
+                plan(tx, left.row)
+            return expired
 
-        acted = store.write(act)
-        if acted is not None and acted.expired:
-            record(acted.parameter)
+        expired = by.store.write(act)
+        if expired is not None:
+            by.record(expired)
             log.info("parameter %s of account %s has expired", place.path, place.account)
 
     return run
 
 
-def _act(tx: Tx, parameters: Parameters, place: Place, now: float) -> Acted | None:
-    parameter = parameters.load(tx, place)
+def _act(tx: Tx, by: Enforcement, place: Place) -> Parameter | None:
+    """The parameter, if it has expired, which deletes it."""
+    parameter = by.parameters.load(tx, place)
     if parameter is None:
         return None
-    row = parameter.row
+    row, now = parameter.row, by.clock.now()
     due = [each for each in row.policies if each.status == policies.PENDING and each.due <= now]
+    for each in due:
+        acted(by.announcer, tx, parameter, each, now)
     if any(each.type == policies.EXPIRATION for each in due):
-        parameters.delete(tx, parameter)
-        return Acted(parameter, [each.type for each in due], True)
+        by.parameters.delete(tx, parameter)
+        return parameter
     if due:
         done = tuple(
             each._replace(status=policies.FINISHED) if each in due else each for each in row.policies
         )
-        parameters.save(tx, row._replace(policies=done))
-    return Acted(parameter, [each.type for each in due], False)
+        by.parameters.save(tx, row._replace(policies=done))
+    return None

@@ -14,6 +14,7 @@ from casemate.gate.operation import Need
 from casemate.services.ssm import policies, secure
 from casemate.services.ssm.allowed_patterns import check_pattern
 from casemate.services.ssm.data_types import TEXT, check_value
+from casemate.services.ssm.events import changed
 from casemate.services.ssm.naming import must_be_new_name
 from casemate.services.ssm.parameter import Parameter
 from casemate.services.ssm.parameters import Parameters
@@ -78,6 +79,7 @@ def put_parameter(call: Call, req: ssm.PutParameterRequest, target: Target) -> s
         row = existing.row._replace(version=version.number, policies=applied)
     call.part(Parameters).put(call.tx, row, version, before)
     plan(call.tx, row)
+    changed(call, "Create" if existing is None else "Update", row, version)
     return {"Version": version.number, "Tier": tier}  # type: ignore[typeddict-item]  # one of the model's
 
 
