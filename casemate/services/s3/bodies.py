@@ -1,0 +1,189 @@
+"""Bodies on their way: a request's body into sealed frames, counted and hashed; sealed frames into an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from casemate.engine.checksums import Checksum
+from casemate.engine.envelope.errors import Tampered
+from casemate.services.s3.ciphers import FRAME_BYTES, BodyKeys, Part, region
+from casemate.store.blobs import BlobNotFound, BlobReader, BlobStore
+from casemate.store.database import Tx
+from casemate.store.ids import new_id
+
+INLINE = 64 * 1024
+"""Bodies up to this size are rows of the database, and share its commits; larger ones are blobs."""
+
+_AT_ONCE = 8
+"""Frames that are read, opened and sent together."""
+
+Piece = bytes | bytearray | memoryview
+
+
+class Stored(NamedTuple):
+    """A body that was sealed and, unless its sealed bytes are in data, is durable as the blob of that id."""
+
+    id: str
+    size: int
+    data: bytes | None
+
+
+class Bodies:
+    """Where the bodies of objects are, one per worker: ``call.part(Bodies)``."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self.blobs = blobs
+
+    def __repr__(self) -> str:
+        return "<Bodies>"
+
+    def store(
+        self,
+        pieces: Iterable[Piece],
+        size: int,
+        keys: BodyKeys,
+        hashes: Sequence[Checksum],
+        check: Callable[[], object] | None = None,
+    ) -> Stored:
+        """Seal a body and put it where it belongs; blocks unless it is small. hashes: are fed all of it; check: called
+        when all has come and nothing is kept yet, and may raise. What the source raises leaves nothing behind."""
+        if size <= INLINE:
+            whole = b"".join(pieces)
+            for one in hashes:
+                one.update(whole)
+            if check is not None:
+                check()
+            return Stored(new_id(), size, b"".join(keys.seal(iter((whole,)))))
+        return Stored(self.blobs.put(_sealed(pieces, keys, hashes, check)), size, None)
+
+    def discard(self, stored: Stored) -> None:
+        """What was stored is not wanted after all."""
+        if stored.data is None:
+            self.blobs.delete(stored.id)
+
+    def read(self, parts: Sequence[Part], start: int, length: int) -> Reading:
+        """Bytes ``start`` to ``start + length`` of what the parts are together. It blocks."""
+        return Reading(self.blobs, parts, start, length)
+
+
+def insert(
+    tx: Tx, stored: Stored, holder: str, *, part: int = 0, salt: bytes = b"", sealed: bytes | None = None
+) -> None:
+    """Make a body's row. holder: the version or the upload that it belongs to."""
+    tx.run(
+        "INSERT INTO s3_bodies (id, holder, part, size, salt, data, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (stored.id, holder, part, stored.size, salt, stored.data, sealed),
+    )
+
+
+def _sealed(
+    pieces: Iterable[Piece],
+    keys: BodyKeys,
+    hashes: Sequence[Checksum],
+    check: Callable[[], object] | None,
+) -> Iterator[bytes]:
+    gathered: list[bytes] = []
+    for frame in keys.seal(_frames(_hashed(pieces, hashes, check))):
+        gathered.append(frame)
+        if len(gathered) == _AT_ONCE:
+            yield b"".join(gathered)
+            gathered.clear()
+    yield b"".join(gathered)
+
+
+def _hashed(
+    pieces: Iterable[Piece], hashes: Sequence[Checksum], check: Callable[[], object] | None
+) -> Iterator[Piece]:
+    for piece in pieces:
+        for one in hashes:
+            one.update(piece)
+        yield piece
+    if check is not None:
+        check()
+
+
+def _frames(pieces: Iterable[Piece]) -> Iterator[memoryview]:
+    """The same bytes in pieces of a frame's content each, the last one shorter or, of nothing, empty."""
+    rest = bytearray()
+    yielded = False
+    for piece in pieces:
+        view = memoryview(piece)
+        if rest:
+            lacking = FRAME_BYTES - len(rest)
+            rest += view[:lacking]
+            view = view[lacking:]
+            if len(rest) < FRAME_BYTES:
+                continue
+            yield memoryview(rest)
+            yielded = True
+            rest = bytearray()
+        while len(view) >= FRAME_BYTES:
+            yield view[:FRAME_BYTES]
+            yielded = True
+            view = view[FRAME_BYTES:]
+        rest += view
+    if rest or not yielded:
+        yield memoryview(rest)
+
+
+class Reading:
+    """A range of an object's content, piece by piece. Raises Tampered, Unavailable; close it."""
+
+    __slots__ = ("_blobs", "_left", "_open", "_parts", "_skip")
+
+    def __init__(self, blobs: BlobStore, parts: Sequence[Part], start: int, length: int) -> None:
+        self._blobs = blobs
+        self._parts = parts
+        self._skip = start
+        self._left = length
+        self._open: BlobReader | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            if self._skip >= part.size and self._left:
+                self._skip -= part.size
+                continue
+            length = min(self._left, part.size - self._skip)
+            if length:
+                yield from self._part(part, self._skip, length)
+            self._left -= length
+            self._skip = 0
+            if not self._left:
+                return
+        if self._left:
+            raise Tampered("an object's parts are fewer than they were")
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        reader, self._open = self._open, None
+        if reader is not None:
+            reader.close()
+
+    def _part(self, part: Part, start: int, length: int) -> Iterator[bytes]:
+        where = region(part.size, start, length, part.keys.layers)
+        opener = part.keys.opener()
+        index, skip = where.first, where.skip
+        end = where.start + where.length
+        if part.data is None:
+            try:
+                self._open = reader = self._blobs.open(part.id, where.start, where.length)
+            except BlobNotFound:
+                raise Tampered("an object's blob is missing") from None
+            sealed_pieces = iter(lambda: reader.read(_AT_ONCE * where.frame), b"")
+        else:
+            sealed_pieces = iter((part.data[where.start : end],))
+        for sealed in sealed_pieces:
+            view = memoryview(sealed)
+            opened = []
+            for at in range(0, len(view), where.frame):
+                opened.append(opener.open(index, view[at : at + where.frame], index == where.last))
+                index += 1
+            content = opened[0] if len(opened) == 1 else b"".join(opened)
+            piece = content[skip : skip + length] if skip or len(content) > length else content
+            skip = 0
+            length -= len(piece)
+            yield piece
+        self.close()
+        if length:
+            raise Tampered("an object's blob is shorter than it was")

@@ -1,0 +1,227 @@
+"""The rows of objects: found, written, removed; and what of them is sealed.
+
+What a customer gave an object besides its key (metadata, tags, content type, ...) and what tells of its content (ETag,
+checksums) are enciphered under the key of the bucket's account, together with what opens its body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from casemate.gate.keyring import Keyring
+from casemate.services.s3.resources import Bucket
+from casemate.store.database import Tx
+from casemate.store.ids import new_id
+
+NULL = "null"
+"""The id of a version that was written while the bucket had no versioning."""
+
+_PURPOSE = "s3-object"
+_COLUMNS = "key, version, null_version, latest, marker, modified, size, body, sealed"
+_SELECT = f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND key = ? "  # noqa: S608 constants
+_ALL_ONES = (1 << 128) - 1
+_STEP = 1 << 64
+
+GRACE = 60.0
+"""Seconds for which a blob outlives the row that referred to it, for those who read it at that moment."""
+
+
+class ObjectRow(NamedTuple):
+    """A version of an object, or a delete marker.
+
+    version: what orders the versions; null: its id is "null"; size: bytes; modified: seconds since the epoch; body: of
+    s3_bodies, '' where there is none or several; about: what is sealed of it (casemate.services.s3.about).
+    """
+
+    key: str
+    version: str
+    null: bool
+    latest: bool
+    marker: bool
+    modified: float
+    size: int
+    body: str
+    about: Mapping[str, Any]
+
+    @property
+    def version_id(self) -> str:
+        """As clients know it."""
+        return NULL if self.null else self.version
+
+    @property
+    def etag(self) -> str:
+        """Without its quotation marks; '' of a delete marker."""
+        etag: str = self.about.get("ETag", "")
+        return etag
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        tags: Mapping[str, str] = self.about.get("Tags", {})
+        return tags
+
+
+class Objects:
+    """The objects of all buckets, one per worker: ``call.part(Objects)``. All of it in a transaction."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def __repr__(self) -> str:
+        return "<Objects>"
+
+    # Finding. What is found was sealed by us for just that place: raises Tampered otherwise.
+
+    def current(self, tx: Tx, bucket: Bucket, key: str) -> ObjectRow | None:
+        """The newest version, which may be a delete marker; None where there is no version of the key."""
+        return self._found(
+            tx, bucket, tx.one(_SELECT + "ORDER BY version LIMIT 1", (bucket.id, key.encode()))
+        )
+
+    def version(self, tx: Tx, bucket: Bucket, key: str, version_id: str) -> ObjectRow | None:
+        """The version of that id, None where there is none."""
+        where = (bucket.id, key.encode())
+        if version_id == NULL:
+            return self._found(tx, bucket, tx.one(_SELECT + "AND null_version = 1", where))
+        return self._found(
+            tx, bucket, tx.one(_SELECT + "AND version = ? AND null_version = 0", (*where, version_id))
+        )
+
+    def opened(self, tx: Tx, bucket: Bucket, columns: tuple[Any, ...]) -> ObjectRow:
+        """The row of these columns of s3_objects: key, version, null_version, latest, marker, modified, size, body,
+        sealed."""
+        key, version, null, latest, marker, modified, size, body, sealed = columns
+        row = ObjectRow(
+            bytes(key).decode(), version, bool(null), bool(latest), bool(marker), modified, size, body, {}
+        )
+        about = self._keyring.account_key(bucket.account, tx).unwrap(sealed, _PURPOSE, *_bound(bucket, row))
+        return row._replace(about=orjson.loads(about))
+
+    def _found(self, tx: Tx, bucket: Bucket, columns: tuple[Any, ...] | None) -> ObjectRow | None:
+        return None if columns is None else self.opened(tx, bucket, columns)
+
+    def is_empty(self, tx: Tx, bucket: Bucket) -> bool:
+        """Whether a bucket has no object, no version, no delete marker."""
+        return tx.one("SELECT 1 FROM s3_objects WHERE bucket = ? LIMIT 1", (bucket.id,)) is None
+
+    # Changing.
+
+    def add(
+        self,
+        tx: Tx,
+        bucket: Bucket,
+        key: str,
+        now: float,
+        about: Mapping[str, Any],
+        *,
+        size: int = 0,
+        body: str = "",
+        marker: bool = False,
+    ) -> ObjectRow:
+        """A new version, the newest; in a bucket without versioning, or where that is suspended, in place of the null
+        version. now: seconds since the epoch."""
+        name = key.encode()
+        newest = tx.one(
+            "SELECT version, latest FROM s3_objects WHERE bucket = ? AND key = ? ORDER BY version LIMIT 1",
+            (bucket.id, name),
+        )
+        version = _following(None if newest is None else newest[0])
+        null = bucket.versioning != "Enabled"
+        if newest is not None:
+            if null:
+                self._remove_null(tx, bucket, name, now)
+            tx.run(
+                "UPDATE s3_objects SET latest = 0 WHERE bucket = ? AND key = ? AND version = ?",
+                (bucket.id, name, newest[0]),
+            )
+        row = ObjectRow(key, version, null, True, marker, now, size, body, about)
+        tx.run(
+            f"INSERT INTO s3_objects (bucket, {_COLUMNS}) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",  # noqa: S608
+            (
+                bucket.id,
+                name,
+                version,
+                int(null),
+                int(marker),
+                now,
+                size,
+                body,
+                self._sealed(tx, bucket, row),
+            ),
+        )
+        return row
+
+    def describe(self, tx: Tx, bucket: Bucket, row: ObjectRow, about: Mapping[str, Any]) -> ObjectRow:
+        """Change what is told of a version (its tags, its retention)."""
+        changed = row._replace(about=about)
+        tx.run(
+            "UPDATE s3_objects SET sealed = ? WHERE bucket = ? AND key = ? AND version = ?",
+            (self._sealed(tx, bucket, changed), bucket.id, row.key.encode(), row.version),
+        )
+        return changed
+
+    def remove(self, tx: Tx, bucket: Bucket, row: ObjectRow, now: float) -> None:
+        """Remove a version for good; the next older one becomes the newest."""
+        name = row.key.encode()
+        self._erase(tx, bucket, name, row.version, row.body, now)
+        if row.latest:
+            tx.run(
+                "UPDATE s3_objects SET latest = 1 WHERE bucket = ? AND key = ? AND version = "
+                "(SELECT version FROM s3_objects WHERE bucket = ? AND key = ? ORDER BY version LIMIT 1)",
+                (bucket.id, name, bucket.id, name),
+            )
+
+    def _remove_null(self, tx: Tx, bucket: Bucket, name: bytes, now: float) -> None:
+        found = tx.one(
+            "SELECT version, body FROM s3_objects WHERE bucket = ? AND key = ? AND null_version = 1",
+            (bucket.id, name),
+        )
+        if found is not None:
+            self._erase(tx, bucket, name, *found, now)
+
+    def _erase(self, tx: Tx, bucket: Bucket, name: bytes, version: str, body: str, now: float) -> None:
+        tx.run(
+            "DELETE FROM s3_objects WHERE bucket = ? AND key = ? AND version = ?", (bucket.id, name, version)
+        )
+        if body:
+            discard_bodies(tx, "id = ?", (body,), now)
+        else:
+            discard_bodies(tx, "holder = ? AND part > 0", (version,), now)
+
+    def _sealed(self, tx: Tx, bucket: Bucket, row: ObjectRow) -> bytes:
+        key = self._keyring.account_key(bucket.account, tx)
+        return key.wrap(orjson.dumps(row.about), _PURPOSE, *_bound(bucket, row))
+
+
+def discard_bodies(tx: Tx, which: str, parameters: Iterable[Any], now: float) -> None:
+    """Remove bodies; their blobs go a little later. which: a condition on s3_bodies."""
+    parameters = tuple(parameters)
+    tx.run(
+        f"INSERT INTO s3_garbage (id, due) SELECT id, CAST(? AS REAL) FROM s3_bodies WHERE {which} AND data IS NULL",  # noqa: S608
+        (now + GRACE, *parameters),
+    )
+    tx.run(f"DELETE FROM s3_bodies WHERE {which}", parameters)  # noqa: S608
+
+
+def _bound(bucket: Bucket, row: ObjectRow) -> tuple[str | int, ...]:
+    """What of a row is in the clear: all but ``latest``, which other versions change."""
+    return (
+        bucket.id,
+        row.key,
+        row.version,
+        int(row.null),
+        int(row.marker),
+        repr(float(row.modified)),
+        row.size,
+        row.body,
+    )
+
+
+def _following(newest: str | None) -> str:
+    """A version newer than all of the key, whatever the clocks say."""
+    version = _ALL_ONES - int(new_id(), 16)
+    if newest is not None:
+        version = min(version, int(newest, 16) - _STEP)
+    return f"{version:032x}"
