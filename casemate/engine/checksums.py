@@ -1,7 +1,7 @@
 """The checksums that S3 keeps of objects, counted piece by piece and, of cyclic ones, put together out of parts.
 
-awscrt, which has the cyclic ones and XXHash, is imported when one of them is first asked for. Source: "Checking object
-integrity in Amazon S3".
+awscrt, which has the cyclic ones and XXHash, is imported when one of them is first asked for. Source: "Checking
+object integrity in Amazon S3".
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ class _XX:
         self._hash = xxhash
 
     def update(self, data: Piece) -> None:
-        self._hash.update(data)
+        # It takes no views.
+        self._hash.update(data if isinstance(data, bytes) else bytes(data))
 
     def digest(self) -> bytes:
         return bytes(self._hash.finalize())
 
 
 def _crt() -> Any:
-    from awscrt import checksums
+    from awscrt import checksums  # type: ignore[import-untyped]
 
     return checksums
 

@@ -51,7 +51,7 @@ class Transferred(Miss):
     """The bytes were moved at once: the request goes on in its transaction."""
 
 
-_TRANSFER, _UNDO = "transfer", "undo"
+_TRANSFER, _UNDO, _RECORDS = "transfer", "undo", "records"
 
 
 class Call:
@@ -178,16 +178,29 @@ class Call:
         """What ``ask`` gives: what another service answers, that is not to be asked again when the request starts
         again. name: as of ``before``."""
         name = self.scope + name
-        kept = self.done_before.get(name)
-        if kept is None:
-            records, asked = len(self.records), self.asked
-            value = ask()
-            kept = self.done_before[name] = (value, self.records[records:], self.asked - asked)
-        else:
-            self.records = [*self.records, *kept[1]]
-            self.asked += kept[2]
-        result: T = kept[0]
+        if name not in self.done_before:
+            scope, asked, records = self.scope, self.asked, len(self.records)
+            self.scope, self.asked = f"{name}/", 0
+            try:
+                value = ask()
+            finally:
+                self.scope, self.asked = scope, asked
+            self.done_before[name] = value
+            self.done_before.setdefault(_RECORDS, []).extend(self.records[records:])
+            self.records = self.records[:records]
+        result: T = self.done_before[name]
         return result
+
+    @property
+    def records_before(self) -> Sequence[bytes]:
+        """Audit records of what was asked ``once``, by whichever run."""
+        records: Sequence[bytes] = self.done_before.get(_RECORDS, ())
+        return records
+
+    @property
+    def moved(self) -> Any:
+        """What ``transfer`` gave; None until it did."""
+        return self.done_before.get(_TRANSFER)
 
     def transfer(
         self, do: Callable[[], T], *, quick: bool = False, undo: Callable[[T], object] | None = None
@@ -233,11 +246,13 @@ class Call:
     def send(
         self,
         length: int,
-        pieces: Iterator[bytes | memoryview] | None,
+        pieces: Iterator[bytes | memoryview] | None = None,
         close: Callable[[], object] | None = None,
+        *,
+        status: int = 0,
     ) -> None:
-        """Let the answer have a body of ``length`` bytes that is not held in memory; see Outgoing."""
-        self.outgoing = Outgoing(length, pieces, close)
+        """Let the answer have a body of ``length`` bytes that is not in the result; see Outgoing."""
+        self.outgoing = Outgoing(length, pieces, close, status)
 
     def limit(self, quota: Quota, region: str = "") -> float:
         """What the quota allows the call's account, in the call's Region unless another is given."""

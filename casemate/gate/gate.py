@@ -573,7 +573,8 @@ class Gate:
         call.reply = reply
         if error is not None:
             call.outcome = error.code
-        self._keep([*call.records, *records] if call.records else records, call)
+        asked = [*call.records_before, *call.records] if call.done_before else call.records
+        self._keep([*asked, *records] if asked else records, call)
 
     def _keep(self, records: Sequence[bytes], call: Call) -> None:
         """Put a call's records into the journal; its reply leaves when all of them are durable."""

@@ -71,11 +71,12 @@ async def _next(reader: AsyncIterator[bytes]) -> bytes:
 
 class Outgoing(NamedTuple):
     """An answer's body that is not held. length: its bytes; pieces: they, by a thread that may wait; None of an
-    answer to HEAD; close: called once when it is over, however it ends."""
+    answer to HEAD; close: called once when it is over, however it ends; status: HTTP's, 0 for the reply's own."""
 
     length: int
     pieces: Iterator[bytes | memoryview] | None = None
     close: Callable[[], object] | None = None
+    status: int = 0
 
 
 async def send(
@@ -84,7 +85,7 @@ async def send(
     """Send a streamed answer, the next piece being made while this one leaves. A body that breaks off cuts the
     connection, so that the client can tell; raises what broke it off, but for a client that has gone."""
     try:
-        await exchange.start(status, head, outgoing.length)
+        await exchange.start(outgoing.status or status, head, outgoing.length)
         pieces = outgoing.pieces
         try:
             if pieces is not None:

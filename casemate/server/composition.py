@@ -33,6 +33,7 @@ from casemate.gate.gate import Gate
 from casemate.gate.gate import Journal as GateJournal
 from casemate.gate.keyring import Keyring
 from casemate.gate.router import Route
+from casemate.gate.s3_address import S3Address
 from casemate.gate.throttle import LocalBuckets, SharedBuckets, Throttle
 from casemate.server.config import Config
 from casemate.server.credentials_file import read_credentials
@@ -68,8 +69,11 @@ from casemate.services.organizations.limits import QUOTAS as ORGANIZATIONS_QUOTA
 from casemate.services.organizations.model import ACCOUNT
 from casemate.services.organizations.state import Organizations
 from casemate.services.s3 import buckets as s3_buckets
+from casemate.services.s3.bodies import Bodies
+from casemate.services.s3.bucket_keys import BucketKeys
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.cors import Preflights
+from casemate.services.s3.object_rows import Objects
 from casemate.services.s3.quotas import QUOTAS as S3_QUOTAS
 from casemate.services.secretsmanager.accesses import OBSERVER as SECRETS_OBSERVER
 from casemate.services.secretsmanager.quotas import QUOTAS as SECRETS_QUOTAS
@@ -83,6 +87,7 @@ from casemate.services.ssm.quotas import QUOTAS as SSM_QUOTAS
 from casemate.services.sts.issuer_keys import IssuerKeys
 from casemate.services.sts.quotas import QUOTAS as STS_QUOTAS
 from casemate.store import jobs
+from casemate.store.blobs import open_blobs
 from casemate.store.database import Store, StoreError, Tx, open_store
 from casemate.store.jobs import Jobs
 from casemate.store.journal import Journal, JournalUnavailable
@@ -268,10 +273,13 @@ def _build(
     parts: dict[type, Any] = {
         Entities: directory.entities,
         Grants: opened.keys.grants,
+        Bodies: Bodies(open_blobs(str(settings.blobs))),
+        BucketKeys: BucketKeys(),
         Buckets: Buckets(opened.store, opened.keyring),
         Backends: Backends(settings.cloudhsm_clusters, settings.xks_proxies, settings.xks_timeout),
         Keys: opened.keys,
         KeyStores: KeyStores(opened.store, opened.keyring),
+        Objects: Objects(opened.keyring),
         Organizations: organizations_of,
         Parameters: Parameters(opened.store, opened.keyring),
         Secrets: Secrets(opened.store, opened.keyring),
@@ -304,6 +312,7 @@ def _build(
         quotas=values,
         paths=paths,
         region=opened.config.region,
+        address=S3Address(settings.tls_names),
         cors=Cors(opened.config.cors_origins),
         bucket_cors=Preflights(parts[Buckets]),
         relaxed=opened.config.audit == "relaxed",

@@ -82,6 +82,11 @@ class Config:
         return self.data / "run" / "buckets"
 
     @property
+    def blobs(self) -> Path:
+        """Where large objects are."""
+        return (self.data / "blobs").resolve()
+
+    @property
     def journal(self) -> Path:
         """The audit journal's directory."""
         return self.data / "journal"

@@ -56,6 +56,7 @@ _S3_ROOTS: Mapping[str, str] = {
     "ListObjectsV2": "ListBucketResult",
     "ListParts": "ListPartsResult",
 }
+_HEADERS = frozenset({"Allow", "Content-Range", "ETag", "Last-Modified"})
 S3_FAMILY = ("s3", "s3control")
 
 
@@ -142,9 +143,11 @@ def _status(operation: Operation) -> int:
 
 def error(name: str | None, failure: AwsError, request_id: str) -> Reply:
     """An error's answer; name: the service's, None when it is not known. S3 has a document of its own, and errors
-    with headers: the fields whose names begin with "x-amz-"."""
+    with headers: the fields whose names begin with "x-amz-", and those of ``_HEADERS``."""
     resolved = resolve(service(name) if name is not None else None, failure)
-    headers = {key: value for key, value in failure.fields.items() if key.startswith("x-amz-")}
+    headers = {
+        key: value for key, value in failure.fields.items() if key.startswith("x-amz-") or key in _HEADERS
+    }
     if headers:
         told = {key: value for key, value in failure.fields.items() if key not in headers}
         failure = AwsError(failure.code, failure.message, failure.status, **told)

@@ -1,4 +1,4 @@
-"""S3: buckets and who may use them. Importing it attaches its handlers."""
+"""S3: buckets, who may use them, and objects. Importing it attaches its handlers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from casemate.services.s3 import (
     control,
     cors,
     creating,
+    deleting,
     encryption,
+    getting,
     listing,
     ownership,
     policies,
     public_access,
+    putting,
     tagging,
     unconfigured,
     versioning,
@@ -20,11 +23,14 @@ __all__ = [
     "control",
     "cors",
     "creating",
+    "deleting",
     "encryption",
+    "getting",
     "listing",
     "ownership",
     "policies",
     "public_access",
+    "putting",
     "tagging",
     "unconfigured",
     "versioning",

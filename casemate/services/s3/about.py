@@ -45,6 +45,8 @@ _ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 def check_key(key: str) -> None:
     """Raise for a key that no object may have."""
+    if "\0" in key:
+        raise AwsError("InvalidURI", "Couldn't parse the specified URI.", 400)
     size = len(key.encode())
     if size > _LONGEST_KEY:
         raise AwsError(
@@ -58,7 +60,9 @@ def told(request: Mapping[str, Any]) -> dict[str, Any]:
     encoding = about.get("ContentEncoding", "")
     if "aws-chunked" in encoding:
         # It is the request's framing, not the object's.
-        kept = ", ".join(part for part in map(str.strip, encoding.split(",")) if part and part != "aws-chunked")
+        kept = ", ".join(
+            part for part in map(str.strip, encoding.split(",")) if part and part != "aws-chunked"
+        )
         about.pop("ContentEncoding")
         if kept:
             about["ContentEncoding"] = kept
@@ -100,7 +104,10 @@ def storage_class(given: str | None) -> str:
         # What is archived could not be read without RestoreObject.
         raise not_supported(f"The storage class {given}")
     raise AwsError(
-        "InvalidStorageClass", "The storage class you specified is not valid", 400, StorageClassRequested=given
+        "InvalidStorageClass",
+        "The storage class you specified is not valid",
+        400,
+        StorageClassRequested=given,
     )
 
 
@@ -125,6 +132,11 @@ def tags_of_header(header: str | None) -> dict[str, str]:
 def moment(seconds: float) -> datetime:
     """Whole seconds, as S3's headers have them."""
     return datetime.fromtimestamp(int(seconds), UTC)
+
+
+def http_date(seconds: float) -> str:
+    """Thu, 26 Nov 2026 10:00:00 GMT"""
+    return moment(seconds).strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
 def shown_version(bucket: Bucket, row: ObjectRow) -> dict[str, Any]:

@@ -46,15 +46,16 @@ class Bodies:
         hashes: Sequence[Checksum],
         check: Callable[[], object] | None = None,
     ) -> Stored:
-        """Seal a body and put it where it belongs; blocks unless it is small. hashes: are fed all of it; check: called
-        when all has come and nothing is kept yet, and may raise. What the source raises leaves nothing behind."""
+        """Seal a body and put it where it belongs; blocks unless it is small. hashes: are fed all of it; check: is
+        called when all has come and nothing is kept yet, and may raise. What the source raises leaves nothing
+        behind."""
         if size <= INLINE:
             whole = b"".join(pieces)
             for one in hashes:
                 one.update(whole)
             if check is not None:
                 check()
-            return Stored(new_id(), size, b"".join(keys.seal(iter((whole,)))))
+            return Stored(new_id(), size, b"".join(keys.seal(_frames((whole,)))))
         return Stored(self.blobs.put(_sealed(pieces, keys, hashes, check)), size, None)
 
     def discard(self, stored: Stored) -> None:
@@ -141,16 +142,15 @@ class Reading:
 
     def __iter__(self) -> Iterator[bytes]:
         for part in self._parts:
-            if self._skip >= part.size and self._left:
+            if not self._left:
+                return
+            if self._skip >= part.size:
                 self._skip -= part.size
                 continue
             length = min(self._left, part.size - self._skip)
-            if length:
-                yield from self._part(part, self._skip, length)
+            yield from self._part(part, self._skip, length)
             self._left -= length
             self._skip = 0
-            if not self._left:
-                return
         if self._left:
             raise Tampered("an object's parts are fewer than they were")
 

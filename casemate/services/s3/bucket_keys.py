@@ -1,7 +1,7 @@
 """Data keys from KMS, asked for as the caller; with S3 Bucket Keys, one of KMS's for many objects.
 
-With a bucket key, KMS gives a key for the bucket, bound to the bucket's ARN, which wraps the data keys of objects for a
-while. It is kept in memory for the bucket, the KMS key, the caller and the context that it was asked with, and each
+With a bucket key, KMS gives a key for the bucket, bound to the bucket's ARN, which wraps the data keys of objects for
+a while. It is kept in memory for the bucket, the KMS key, the caller and the context that it was asked with, and each
 object has it, sealed by KMS, so that it opens for as long as the KMS key may be used. Source: "Reducing the cost of
 SSE-KMS with Amazon S3 Bucket Keys".
 
@@ -119,7 +119,7 @@ def _who(call: Call) -> tuple[str, str]:
 def _generate(call: Call, how: Wanted, context: Mapping[str, str]) -> _BucketKey:
     _must_be_signed(call)
     try:
-        made = kms.GenerateDataKey.ask(
+        made: Mapping[str, Any] = kms.GenerateDataKey.ask(
             call,
             {"KeyId": how.key_id, "KeySpec": "AES_256", "EncryptionContext": dict(context)},
             via="s3",
@@ -132,14 +132,15 @@ def _generate(call: Call, how: Wanted, context: Mapping[str, str]) -> _BucketKey
 def _decrypt(call: Call, key_arn: str, sealed: bytes, context: Mapping[str, str]) -> bytes:
     _must_be_signed(call)
     try:
-        found = kms.Decrypt.ask(
+        found: Mapping[str, Any] = kms.Decrypt.ask(
             call,
             {"KeyId": key_arn, "CiphertextBlob": sealed, "EncryptionContext": dict(context)},
             via="s3",
         )
     except AwsError as refusal:
         raise as_told_by_s3(refusal) from None
-    return found["Plaintext"]
+    secret: bytes = found["Plaintext"]
+    return secret
 
 
 def _must_be_signed(call: Call) -> None:

@@ -1,6 +1,6 @@
 """A body's keys, its frames under them, and which sealed bytes hold a range of it.
 
-A body is sealed in frames (casemate.engine.envelope.frames), so that a range opens by the frames that hold it alone and
+A body is sealed in frames (casemate.engine.envelope.frames), so that a range opens by the frames that hold it, and
 what was cut, reordered or exchanged does not open. Each body has keys of its own, derived from its object's and what
 tells it from the other parts. Under dual-layer encryption a frame is sealed twice, by keys of two origins.
 """

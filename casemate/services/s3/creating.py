@@ -10,6 +10,7 @@ from casemate.errors import AwsError
 from casemate.gate.operation import Need
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.naming import bucket_arn, is_of_namespace, is_regional, may_name_bucket
+from casemate.services.s3.object_rows import Objects
 from casemate.services.s3.quotas import BUCKETS
 from casemate.services.s3.refusals import invalid_bucket_name, not_supported
 from casemate.services.s3.resources import Bucket, S3Resource
@@ -140,5 +141,9 @@ def _location(name: str, region: str, req: s3.CreateBucketRequest) -> str:
 @s3.DeleteBucket.writes(named_bucket)
 def delete_bucket(call: Call, req: s3.DeleteBucketRequest, bucket: Bucket) -> s3.DeleteBucketResponse:
     """Remove a bucket, which must be empty."""
+    if not call.part(Objects).is_empty(call.tx, bucket):
+        raise AwsError(
+            "BucketNotEmpty", "The bucket you tried to delete is not empty", 409, BucketName=bucket.name
+        )
     call.part(Buckets).delete(call.tx, bucket)
     return {}

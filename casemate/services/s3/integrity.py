@@ -46,11 +46,19 @@ class Integrity:
     """
 
     def __init__(
-        self, request: Mapping[str, Any], headers: Mapping[bytes, bytes], body: Body, *, algorithm: str = "", needs_md5: bool
+        self,
+        request: Mapping[str, Any],
+        headers: Mapping[bytes, bytes],
+        body: Body,
+        *,
+        algorithm: str = "",
+        needs_md5: bool,
     ) -> None:
         """algorithm: to be used where the request names none; needs_md5: for the ETag. Raises AwsError."""
         given = {name: request[f"Checksum{name}"] for name in ALGORITHMS if f"Checksum{name}" in request}
-        trailers = [name.strip().lower() for name in headers.get(b"x-amz-trailer", b"").decode("latin-1").split(",")]
+        trailers = [
+            name.strip().lower() for name in headers.get(b"x-amz-trailer", b"").decode("latin-1").split(",")
+        ]
         announced = [found for found in map(algorithm_named, trailers) if found is not None]
         if len(given) + len(announced) > 1:
             raise invalid_request(
@@ -75,7 +83,9 @@ class Integrity:
         self._expected_md5 = _content_md5(request.get("ContentMD5"))
         self._checksum: Checksum = checksum(self.algorithm)
         self._md5 = md5(usedforsecurity=False) if needs_md5 or self._expected_md5 is not None else None
-        self.hashes: tuple[Checksum, ...] = (self._checksum,) if self._md5 is None else (self._checksum, self._md5)
+        self.hashes: tuple[Checksum, ...] = (
+            (self._checksum,) if self._md5 is None else (self._checksum, self._md5)
+        )
         self.value = b""
         self.md5 = b""
 
@@ -102,7 +112,9 @@ class Integrity:
             text = self._body.trailers.get(f"x-amz-checksum-{self._trailer.lower()}", "")
             expected = decoded(text, self._trailer)
             if expected is None:
-                raise invalid_request(f"Value for x-amz-checksum-{self._trailer.lower()} trailing header is invalid.")
+                raise invalid_request(
+                    f"Value for x-amz-checksum-{self._trailer.lower()} trailing header is invalid."
+                )
         if expected is not None and not hmac.compare_digest(expected, self.value):
             raise AwsError(
                 "BadDigest", f"The {self.algorithm} you specified did not match the calculated checksum.", 400
@@ -118,5 +130,7 @@ def _content_md5(given: str | None) -> bytes | None:
         return None
     found = decoded(given, "MD5")
     if found is None:
-        raise AwsError("InvalidDigest", "The Content-MD5 you specified was invalid.", 400, **{"Content-MD5": given})
+        raise AwsError(
+            "InvalidDigest", "The Content-MD5 you specified was invalid.", 400, **{"Content-MD5": given}
+        )
     return found

@@ -1,7 +1,7 @@
 """The rows of objects: found, written, removed; and what of them is sealed.
 
-What a customer gave an object besides its key (metadata, tags, content type, ...) and what tells of its content (ETag,
-checksums) are enciphered under the key of the bucket's account, together with what opens its body.
+What a customer gave an object besides its key (metadata, tags, content type, ...) and what tells of its content
+(ETag, checksums) are enciphered under the key of the bucket's account, together with what opens its body.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NULL = "null"
 
 _PURPOSE = "s3-object"
 _COLUMNS = "key, version, null_version, latest, marker, modified, size, body, sealed"
-_SELECT = f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND key = ? "  # noqa: S608 constants
+_SELECT = f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND key = ? "
 _ALL_ONES = (1 << 128) - 1
 _STEP = 1 << 64
 
@@ -32,8 +32,8 @@ GRACE = 60.0
 class ObjectRow(NamedTuple):
     """A version of an object, or a delete marker.
 
-    version: what orders the versions; null: its id is "null"; size: bytes; modified: seconds since the epoch; body: of
-    s3_bodies, '' where there is none or several; about: what is sealed of it (casemate.services.s3.about).
+    version: what orders the versions; null: its id is "null"; size: bytes; modified: seconds since the epoch; body:
+    of s3_bodies, '' where there is none or several; about: what is sealed of it (casemate.services.s3.about).
     """
 
     key: str
@@ -138,7 +138,7 @@ class Objects:
             )
         row = ObjectRow(key, version, null, True, marker, now, size, body, about)
         tx.run(
-            f"INSERT INTO s3_objects (bucket, {_COLUMNS}) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT INTO s3_objects (bucket, {_COLUMNS}) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",
             (
                 bucket.id,
                 name,
@@ -179,7 +179,7 @@ class Objects:
             (bucket.id, name),
         )
         if found is not None:
-            self._erase(tx, bucket, name, *found, now)
+            self._erase(tx, bucket, name, found[0], found[1], now)
 
     def _erase(self, tx: Tx, bucket: Bucket, name: bytes, version: str, body: str, now: float) -> None:
         tx.run(
@@ -199,10 +199,11 @@ def discard_bodies(tx: Tx, which: str, parameters: Iterable[Any], now: float) ->
     """Remove bodies; their blobs go a little later. which: a condition on s3_bodies."""
     parameters = tuple(parameters)
     tx.run(
-        f"INSERT INTO s3_garbage (id, due) SELECT id, CAST(? AS REAL) FROM s3_bodies WHERE {which} AND data IS NULL",  # noqa: S608
+        f"INSERT INTO s3_garbage (id, due) SELECT id, CAST(? AS REAL) FROM s3_bodies WHERE {which} "
+        "AND data IS NULL",
         (now + GRACE, *parameters),
     )
-    tx.run(f"DELETE FROM s3_bodies WHERE {which}", parameters)  # noqa: S608
+    tx.run(f"DELETE FROM s3_bodies WHERE {which}", parameters)
 
 
 def _bound(bucket: Bucket, row: ObjectRow) -> tuple[str | int, ...]:

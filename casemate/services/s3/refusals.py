@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from casemate.errors import AwsError
+
+log = logging.getLogger("casemate.s3")
 
 
 def no_bucket(name: str) -> AwsError:
@@ -56,3 +60,9 @@ def not_supported(what: str) -> AwsError:
 
 def method_not_allowed() -> AwsError:
     return AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
+
+
+def log_tampered(what: str, error: Exception) -> AwsError:
+    """What was altered in the store is not used: the log says which, the client that something failed."""
+    log.error("%s is not used: %s", what, error)
+    return AwsError("InternalError", "We encountered an internal error. Please try again.", 500)

@@ -1,8 +1,8 @@
 """How an object is to be encrypted, and by which keys it is: SSE-S3, SSE-KMS, DSSE-KMS, SSE-C.
 
-Every object has data keys of its own. What is kept of them (``Encryption`` of what is told of an object) is sealed with
-its row: of SSE-S3 the key itself; of SSE-KMS what opens it at KMS, as the caller; of SSE-C the key wrapped under the
-customer's, which is not kept.
+Every object has data keys of its own. What is kept of them (``Encryption`` of what is told of an object) is sealed
+with its row: of SSE-S3 the key itself; of SSE-KMS what opens it at KMS, as the caller; of SSE-C the key wrapped under
+the customer's, which is not kept.
 
 A   algorithm: "AES256", "aws:kms", "aws:kms:dsse", or "SSE-C"
 K   base64: the data key of S3's own layer (SSE-S3, and the second layer of DSSE-KMS)
@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from hashlib import md5
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from casemate.api import kms
 from casemate.engine.envelope.derivation import KEY_BYTES
 from casemate.engine.envelope.errors import Tampered
 from casemate.engine.envelope.hierarchy import WrappingKey
@@ -122,7 +121,8 @@ def customers_key(call: Call, request: Mapping[str, Any], prefix: str = "") -> b
         raise invalid_request(subject + "be made over a secure connection.")
     if algorithm is None:
         raise invalid_argument(
-            subject + "provide a valid encryption algorithm.", "x-amz-server-side-encryption-customer-algorithm"
+            subject + "provide a valid encryption algorithm.",
+            "x-amz-server-side-encryption-customer-algorithm",
         )
     if algorithm != "AES256":
         raise AwsError(
@@ -145,7 +145,8 @@ def customers_key(call: Call, request: Mapping[str, Any], prefix: str = "") -> b
         secret = b""
     if len(secret) != KEY_BYTES:
         raise invalid_argument(
-            "The secret key was invalid for the specified algorithm.", "x-amz-server-side-encryption-customer-key"
+            "The secret key was invalid for the specified algorithm.",
+            "x-amz-server-side-encryption-customer-key",
         )
     if not hmac.compare_digest(_md5(secret).encode(), digest.encode()):
         raise invalid_argument(
@@ -200,7 +201,12 @@ def begin(call: Call, bucket: Bucket, key: str, how: Wanted) -> Encryption:
 
 
 def opened(
-    call: Call, bucket: Bucket, key: str, kept: Mapping[str, Any], request: Mapping[str, Any], prefix: str = ""
+    call: Call,
+    bucket: Bucket,
+    key: str,
+    kept: Mapping[str, Any],
+    request: Mapping[str, Any],
+    prefix: str = "",
 ) -> ObjectKeys:
     """The keys of an object that is there. request: where the customer's key is, of SSE-C; prefix: as in
     ``customers_key``. Raises AwsError."""
@@ -213,7 +219,9 @@ def opened(
                 "provided to retrieve the object."
             )
         try:
-            secret = WrappingKey(customer_key, _LABEL).unwrap(b64decode(kept["W"]), "s3 data key", bucket.id, key)
+            secret = WrappingKey(customer_key, _LABEL).unwrap(
+                b64decode(kept["W"]), "s3 data key", bucket.id, key
+            )
         except Tampered:
             raise access_denied() from None
         return ObjectKeys((secret,), bucket.id, key)

@@ -1,0 +1,183 @@
+"""What requests on objects act on: those that are there, and those that are to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from casemate.engine.envelope.errors import Tampered
+from casemate.errors import AwsError
+from casemate.gate.authorise import decide
+from casemate.gate.operation import Need
+from casemate.gate.resource import Value
+from casemate.services.s3.about import check_key, http_date
+from casemate.services.s3.object_rows import NULL, ObjectRow, Objects
+from casemate.services.s3.refusals import access_denied, invalid_argument, log_tampered
+from casemate.services.s3.resources import Bucket, Object
+from casemate.services.s3.targets import named_bucket
+
+if TYPE_CHECKING:
+    from casemate.gate.call import Call
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class NamedObject(Object):
+    """An object that a request names. row: the version that it means, None where there is none; named: whether it
+    names the version."""
+
+    __slots__ = ("named", "row")
+
+    def __init__(self, bucket: Bucket, key: str, row: ObjectRow | None, named: bool) -> None:
+        super().__init__(bucket, key, object_tags=row.tags if row is not None else None)
+        self.row = row
+        self.named = named
+
+    def unversioned(self) -> NamedObject | None:
+        return None if self.named else self
+
+    def versioned(self) -> NamedObject | None:
+        return self if self.named else None
+
+
+def needs_of(action: str, versioned: str) -> tuple[Need, Need]:
+    """The permission for an object or, where the request names a version, for that."""
+    return Need(action, NamedObject.unversioned), Need(versioned, NamedObject.versioned)
+
+
+def named_object(call: Call, request: Mapping[str, Any]) -> NamedObject:
+    """Bucket, Key and VersionId."""
+    bucket = named_bucket(call, request)
+    return find_object(call, bucket, request["Key"], request.get("VersionId"))
+
+
+def find_object(call: Call, bucket: Bucket, key: str, version_id: str | None) -> NamedObject:
+    """That version of an object, or its newest. Raises AwsError for an id that none can have."""
+    check_key(key)
+    if (
+        version_id is not None
+        and version_id != NULL
+        and (len(version_id) != 32 or not _HEX.issuperset(version_id))
+    ):
+        raise invalid_argument("Invalid version id specified", "versionId", version_id)
+    objects = call.part(Objects)
+    try:
+        if version_id is None:
+            row = objects.current(call.tx, bucket, key)
+        else:
+            row = objects.version(call.tx, bucket, key, version_id)
+    except Tampered as error:
+        raise log_tampered(f"object {bucket.arn}/{key}", error) from error
+    return NamedObject(bucket, key, row, version_id is not None)
+
+
+def readable(call: Call, target: NamedObject) -> ObjectRow:
+    """The version that a caller may read, which is no delete marker. Raises AwsError."""
+    row = target.row
+    if row is None:
+        if not may_list(call, target.bucket):
+            raise access_denied()
+        if target.named:
+            raise AwsError("NoSuchVersion", "The specified version does not exist.", 404, Key=target.key)
+        raise no_such_key(target.key)
+    if not row.marker:
+        return row
+    headers = {"x-amz-delete-marker": "true", "x-amz-version-id": row.version_id}
+    if target.named:
+        raise AwsError(
+            "MethodNotAllowed",
+            "The specified method is not allowed against this resource.",
+            405,
+            Method=call.exchange.method,
+            ResourceType="DeleteMarker",
+            **headers,
+            **{"Last-Modified": http_date(row.modified), "Allow": "DELETE"},
+        )
+    if not may_list(call, target.bucket):
+        raise access_denied()
+    error = no_such_key(target.key)
+    error.fields.update(headers)
+    raise error
+
+
+def may_list(call: Call, bucket: Bucket) -> bool:
+    """Whether the caller may know which keys there are: who may not is not told that one is missing."""
+    return decide(call, "s3:ListBucket", bucket, {}).allowed
+
+
+def no_such_key(key: str) -> AwsError:
+    return AwsError("NoSuchKey", "The specified key does not exist.", 404, Key=key)
+
+
+class NewObject(Object):
+    """An object that a request would make. asks: which further permissions, by what the request has."""
+
+    __slots__ = ("asks", "creates")
+
+    def __init__(self, bucket: Bucket, key: str, asks: frozenset[str], creates: bool = True) -> None:
+        """creates: whether the request makes the object, other than one that begins or continues an upload."""
+        super().__init__(bucket, key)
+        self.asks = asks
+        self.creates = creates
+
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
+        if key == "s3:objectcreationoperation":
+            return "true" if self.creates else "false"
+        return super().condition(key, call, request)
+
+
+def _asks(what: str) -> Need:
+    def of(target: NewObject) -> NewObject | None:
+        return target if what in target.asks else None
+
+    return Need(f"s3:{what}", of)
+
+
+NEEDS_OF_NEW = (
+    Need("s3:PutObject"),
+    _asks("GetObject"),
+    _asks("PutObjectAcl"),
+    _asks("PutObjectTagging"),
+    _asks("PutObjectRetention"),
+    _asks("PutObjectLegalHold"),
+)
+"""What making an object takes."""
+
+_ACL = ("ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP")
+_ASKED_BY = {
+    # Source: "How to prevent object overwrites with conditional writes".
+    "GetObject": ("IfMatch",),
+    "PutObjectAcl": _ACL,
+    "PutObjectTagging": ("Tagging",),
+    "PutObjectRetention": ("ObjectLockMode", "ObjectLockRetainUntilDate"),
+    "PutObjectLegalHold": ("ObjectLockLegalHoldStatus",),
+}
+
+
+def new_object(call: Call, request: Mapping[str, Any]) -> NewObject:
+    """Bucket and Key of what is to be written."""
+    bucket = named_bucket(call, request)
+    key = request["Key"]
+    check_key(key)
+    asks = frozenset(
+        action for action, members in _ASKED_BY.items() if any(name in request for name in members)
+    )
+    return NewObject(bucket, key, asks)
+
+
+def upload_begun(call: Call, request: Mapping[str, Any]) -> NewObject:
+    """Bucket and Key of what is to be uploaded in parts."""
+    target = new_object(call, request)
+    target.creates = False
+    return target
+
+
+def check_acl(bucket: Bucket, request: Mapping[str, Any]) -> None:
+    """Raise for an ACL that the bucket does not take. Source: "Controlling ownership of objects"."""
+    given = [name for name in _ACL if name in request]
+    if not given or request.get("ACL") == "bucket-owner-full-control":
+        return
+    if bucket.ownership == "BucketOwnerEnforced":
+        raise AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs", 400)
+    if request.get("ACL") != "private" or len(given) > 1:
+        raise AwsError("NotImplemented", "ACLs of objects are not served by Casemate.", 501)
