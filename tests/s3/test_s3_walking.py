@@ -9,23 +9,24 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casemate.services.s3.walking import after_all_with, walk
+from casemate.services.s3.walking import Place, after_all_with, behind, walk
 
 
 class Row(NamedTuple):
     key: str
+    version: str
 
 
 class Table:
     """Keys as a database has them, and how many rows of them were read."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = sorted(set(keys), key=str.encode)
+        self.rows = [Row(key, "1") for key in sorted(set(keys), key=str.encode)]
         self.read = 0
 
-    def fetch(self, start: str, limit: int) -> list[Row]:
-        first = start.encode()
-        found = list(islice((Row(key) for key in self.keys if key.encode() >= first), limit))
+    def fetch(self, place: Place, limit: int) -> list[Row]:
+        first = (place.key.encode(), place.version)
+        found = list(islice((row for row in self.rows if (row.key.encode(), row.version) > first), limit))
         self.read += len(found)
         return found
 
@@ -55,7 +56,7 @@ def test_a_walk_finds_what_a_plain_reading_does(
     keys: list[str], start: str, prefix: str, delimiter: str
 ) -> None:
     table = Table(keys)
-    found = walk(table.fetch, start=start, prefix=prefix, delimiter=delimiter)
+    found = walk(table.fetch, start=Place(start), prefix=prefix, delimiter=delimiter)
     assert [entry.name for entry in found] == plainly(keys, start, prefix, delimiter)
 
 
@@ -64,10 +65,10 @@ def test_a_walk_finds_what_a_plain_reading_does(
 )
 def test_a_walk_goes_on_behind_a_common_prefix(keys: list[str], prefix: str, delimiter: str) -> None:
     table = Table(keys)
-    entries = list(walk(table.fetch, start="", prefix=prefix, delimiter=delimiter))
+    entries = list(walk(table.fetch, start=Place(""), prefix=prefix, delimiter=delimiter))
     for number, entry in enumerate(entries):
         if entry.row is None:
-            rest = walk(table.fetch, start="", prefix=prefix, delimiter=delimiter, passed=entry.name)
+            rest = walk(table.fetch, start=Place(""), prefix=prefix, delimiter=delimiter, passed=entry.name)
             assert [each.name for each in rest] == [each.name for each in entries[number + 1 :]]
 
 
@@ -81,8 +82,18 @@ def test_what_comes_after_a_prefix(prefix: str, key: str) -> None:
         assert key.encode() >= behind.encode()
 
 
+def test_a_walk_goes_on_behind_a_key_or_a_version() -> None:
+    table = Table(["a"])
+    table.rows = [Row(key, version) for key in ("a", "a/b", "b") for version in "123"]
+    rows = [entry.row for entry in walk(table.fetch, start=Place("a", "2"))]
+    assert rows == table.rows[2:]
+    assert [entry.row for entry in walk(table.fetch, start=behind("a"))] == table.rows[3:]
+    found = [entry.name for entry in walk(table.fetch, start=behind("a"), delimiter="/")]
+    assert found == ["a/", "b", "b", "b"]
+
+
 def test_what_is_rolled_up_is_not_read() -> None:
     table = Table([f"{folder:03d}/{number:05d}" for folder in range(50) for number in range(400)])
-    found = [entry.name for entry in walk(table.fetch, start="", prefix="", delimiter="/")]
+    found = [entry.name for entry in walk(table.fetch, start=Place(""), prefix="", delimiter="/")]
     assert found == [f"{folder:03d}/" for folder in range(50)]
     assert table.read < 300

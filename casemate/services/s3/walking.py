@@ -13,16 +13,26 @@ _LARGEST_BATCH = 1_000
 
 
 class Keyed(Protocol):
-    """A row with the key that it is of."""
+    """A row with the key that it is of, and what orders the rows of a key."""
 
     @property
     def key(self) -> str: ...
+    @property
+    def version(self) -> str: ...
 
 
 R = TypeVar("R", bound=Keyed)
 
-Fetch = Callable[[str, int], Sequence[R]]
-"""Rows in the order of their keys (and of versions within one), from a key on, itself included; at most so many."""
+
+class Place(NamedTuple):
+    """Where a walk goes on: with the rows from a key on or, with a version, with those behind that version of it."""
+
+    key: str
+    version: str = ""
+
+
+Fetch = Callable[[Place, int], Sequence[R]]
+"""Rows in the order of their keys and versions from a place on, at most so many."""
 
 
 class Entry(NamedTuple, Generic[R]):
@@ -44,6 +54,11 @@ def after_all_with(prefix: str) -> str | None:
     return None
 
 
+def behind(key: str) -> Place:
+    """Where the rows of other keys than that begin."""
+    return Place(key + "\0")
+
+
 def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
     """What a key is rolled up into; None for one that is listed itself."""
     if not delimiter:
@@ -53,24 +68,17 @@ def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
 
 
 def walk(
-    fetch: Fetch[R],
-    *,
-    start: str,
-    prefix: str,
-    delimiter: str,
-    skip: Callable[[R], bool] = lambda _row: False,
-    passed: str = "",
+    fetch: Fetch[R], *, start: Place, prefix: str = "", delimiter: str = "", passed: str = ""
 ) -> Iterator[Entry[R]]:
-    """The entries from a key on, for as long as somebody wants them.
-
-    start: the first key that may be listed; skip: rows that are not; passed: a common prefix that was listed before.
-    """
-    at: str | None = max(start, prefix)
+    """The entries from a place on, for as long as somebody wants them. passed: a common prefix that was listed
+    before, behind which the walk begins."""
     if passed:
-        behind = after_all_with(passed)
-        at = None if behind is None else max(behind, prefix)
-    size = _FIRST_BATCH
-    while at is not None:
+        skipped = after_all_with(passed)
+        if skipped is None:
+            return
+        start = max(start, Place(skipped))
+    at, size = max(start, Place(prefix)), _FIRST_BATCH
+    while True:
         rows = fetch(at, size)
         seek: str | None = None
         for row in rows:
@@ -79,8 +87,6 @@ def walk(
                 continue
             if not key.startswith(prefix):
                 return
-            if skip(row):
-                continue
             rolled = common_prefix(key, prefix, delimiter)
             if rolled is None:
                 yield Entry(key, row)
@@ -91,14 +97,9 @@ def walk(
                 return
         if len(rows) < size:
             return
-        last = rows[-1].key
-        if seek is not None and last < seek:
+        last = rows[-1]
+        if seek is not None and last.key < seek:
             # What came at the end is rolled up already: look behind it, with little to be read in vain.
-            at, size = seek, 2
+            at, size = Place(seek), 2
         else:
-            at, size = _behind(last), min(size * 2, _LARGEST_BATCH)
-
-
-def _behind(key: str) -> str:
-    """The first text behind a key. No key holds U+0000, which PostgreSQL does not take either."""
-    return key + "\1"
+            at, size = Place(last.key, last.version), min(size * 2, _LARGEST_BATCH)
