@@ -45,6 +45,9 @@ _USERS: dict[str, tuple[str, tuple[str, ...], str]] = {
             statement("ssm:GetParametersByPath", resource=arn("team")),
         ),
     ),
+    "full": (ACCOUNT, ("arn:aws:iam::aws:policy/AmazonSSMFullAccess",), ""),
+    "read-only": (ACCOUNT, ("arn:aws:iam::aws:policy/AmazonSSMReadOnlyAccess",), ""),
+    "getter": (ACCOUNT, (), policy(statement("ssm:GetParameter"))),
     "flat": (
         ACCOUNT,
         (),
@@ -90,7 +93,7 @@ _USERS: dict[str, tuple[str, tuple[str, ...], str]] = {
 
 
 def access_key(user: str) -> AccessKey:
-    name = user.upper().ljust(12, "X")
+    name = user.upper().replace("-", "").ljust(12, "X")
     return AccessKey(f"AKIATEST{name}", f"secret-of-{user}-0123456789")
 
 

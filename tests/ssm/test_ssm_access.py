@@ -304,3 +304,17 @@ def test_what_cannot_be_shared(ssm: Ssm) -> None:
         client.put_resource_policy(ResourceArn=arn("/shared/many"), Policy=shared("/shared/many"))
     with refused("ResourcePolicyLimitExceededException"):
         client.put_resource_policy(ResourceArn=arn("/shared/many"), Policy=shared("/shared/many"))
+
+
+def test_the_managed_policies(ssm: Ssm) -> None:
+    ssm.put("/managed-policy", "hunter2", Type="SecureString")
+    full, read = ssm.of("full"), ssm.of("read-only")
+    for client in (full, read):
+        assert (
+            client.get_parameter(Name="/managed-policy", WithDecryption=True)["Parameter"]["Value"]
+            == "hunter2"
+        )
+        assert client.describe_parameters(MaxResults=1)["Parameters"]
+    full.put_parameter(Name="/managed-policy/full", Value="x", Type="String")
+    with refused("AccessDeniedException"):
+        read.put_parameter(Name="/managed-policy/read", Value="x", Type="String")

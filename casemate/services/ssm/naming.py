@@ -6,6 +6,7 @@ Source: "Understanding parameter name requirements and constraints", "GetParamet
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from casemate.errors import AwsError
@@ -80,9 +81,10 @@ def own_name(text: str, account: str, region: str) -> Named:
     return Named(Place(account, region, path_of(name)), name, "")
 
 
+@lru_cache(maxsize=4096)
 def any_name(text: str, account: str, region: str) -> Named:
-    """A parameter by its name or ARN, of whatever account, with a selector or without. Raises
-    ValidationException."""
+    """A parameter by its name or ARN, of whatever account, with a selector or without; remembered, for names recur.
+    Raises ValidationException."""
     text = text.strip(" ")
     if text.startswith("arn:"):
         return _by_arn(text, account, region)

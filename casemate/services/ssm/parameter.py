@@ -23,12 +23,13 @@ class Parameter(Resource):
     policy: all of its resource policies as one, by which it is shared with other accounts.
     """
 
-    __slots__ = ("current", "row")
+    __slots__ = ("_shown", "current", "row")
 
     def __init__(self, row: Row, current: Version, policy: ResourcePolicy | None = None) -> None:
         super().__init__(row.place.arn, row.place.account, policy=policy, type=TYPE)
         self.row = row
         self.current = current
+        self._shown = self._answer(current)
 
     def tags(self) -> Mapping[str, str]:
         return self.row.tags
@@ -36,17 +37,20 @@ class Parameter(Resource):
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
         return condition(key, call, request, self.row.tags)
 
-    def answer(self, version: Version, value: str, selector: str = "") -> ssm.Parameter:
-        """A version as reads show it. selector: what it was found by, '' if by the name alone."""
-        answer: ssm.Parameter = {
+    def _answer(self, version: Version) -> ssm.Parameter:
+        return {
             "Name": self.row.name,
             "Type": version.type,  # type: ignore[typeddict-item]  # one of the model's
-            "Value": value,
             "Version": version.number,
             "LastModifiedDate": moment(version.created),
             "ARN": self.arn,
             "DataType": version.data_type,
         }
+
+    def answer(self, version: Version, value: str, selector: str = "") -> ssm.Parameter:
+        """A version as reads show it. selector: what it was found by, '' if by the name alone."""
+        answer = self._shown.copy() if version is self.current else self._answer(version)
+        answer["Value"] = value
         if selector:
             answer["Selector"] = f":{selector}"
         return answer

@@ -1,0 +1,112 @@
+"""What Parameter Store costs beside KMS: ``python bench/parameters.py``.
+
+GetParameter with decryption against Decrypt, which each asks itself: CPU time, interleaved in one run of one server.
+And what a page of a path costs where there are few parameters and where there are many. Prints medians; asserts
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from run import Figures, measure
+from targets import REQUESTS, Target, captured, casemate
+
+PARAMETERS = 64
+VALUE_BYTES = 64
+OPERATIONS = ("Decrypt", "GetParameter", "GetParameterSecure", "GetParameterAdvanced", "GetParameterOwnKey")
+
+
+def client_of(target: Target, folder: Path, service: str = "ssm") -> Any:
+    """The administrator's."""
+    import boto3
+
+    text = (folder / "casemate" / "credentials").read_text()
+    found = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+    # Any: boto3's stubs know each service's client by its name alone.
+    session: Any = boto3.session.Session(
+        aws_access_key_id=found["aws_access_key_id"],
+        aws_secret_access_key=found["aws_secret_access_key"],
+        region_name="us-east-1",
+    )
+    return session.client(service, endpoint_url=f"http://127.0.0.1:{target.port}")
+
+
+def requests(target: Target, client: Any, key_id: str) -> None:
+    """Signed requests for parameters of the target's: Strings, and SecureStrings under the account's managed key, the
+    same in the advanced tier, and under a customer's key, as Decrypt's is."""
+    kinds = {
+        "GetParameter": {"Type": "String"},
+        "GetParameterSecure": {"Type": "SecureString"},
+        "GetParameterAdvanced": {"Type": "SecureString", "Tier": "Advanced"},
+        "GetParameterOwnKey": {"Type": "SecureString", "KeyId": key_id},
+    }
+    for operation, kind in kinds.items():
+        names = [f"/bench/{operation}/{number}" for number in range(PARAMETERS)]
+        for name in names:
+            client.put_parameter(Name=name, Value=os.urandom(VALUE_BYTES // 2).hex(), **kind)
+        target.requests[operation] = [
+            captured(client, "get_parameter", Name=names[number % PARAMETERS], WithDecryption=True)
+            for number in range(REQUESTS)
+        ]
+
+
+def pages(target: Target, client: Any, many: int) -> None:
+    """Signed requests for pages out of the middle of a path with few parameters and of one with many."""
+    client.update_service_setting(
+        SettingId="/ssm/parameter-store/default-parameter-tier", SettingValue="Advanced"
+    )
+    for operation, count in (("page of 100", 100), (f"page of {many}", many)):
+        path = f"/bench/{count}"
+        for number in range(count):
+            client.put_parameter(Name=f"{path}/{number:06}", Value="value", Type="String")
+        found = client.get_parameters_by_path(Path=path)
+        for _ in range(4):
+            found = client.get_parameters_by_path(Path=path, NextToken=found["NextToken"])
+        target.requests[operation] = [
+            captured(client, "get_parameters_by_path", Path=path, NextToken=found["NextToken"])
+            for _ in range(REQUESTS)
+        ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each run")
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--many", type=int, default=0, help="parameters in one path, 0 for none")
+    args = parser.parse_args()
+    runs: dict[str, list[Figures]] = {}
+    with tempfile.TemporaryDirectory(prefix="casemate-bench-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        target = stack.enter_context(casemate(folder))
+        client = client_of(target, folder)
+        key_id = client_of(target, folder, "kms").create_key()["KeyMetadata"]["KeyId"]
+        requests(target, client, key_id)
+        operations = [*OPERATIONS]
+        if args.many:
+            pages(target, client, args.many)
+            operations += ["page of 100", f"page of {args.many}"]
+        for _ in range(args.rounds):
+            for operation in operations:
+                runs.setdefault(operation, []).append(
+                    measure(target, operation, folder, args.connections, args.seconds)
+                )
+    for operation, figures in runs.items():
+        cpu = statistics.median(each.cpu for each in figures)
+        rate = statistics.median(each.rate for each in figures)
+        failed = sum(each.failures for each in figures)
+        print(f"{operation:22} {rate:10,.0f}/s {cpu:8.1f} µs CPU, {failed} failed")
+    for operation in OPERATIONS[1:]:
+        ratios = [one.cpu / of.cpu for one, of in zip(runs[operation], runs["Decrypt"], strict=True)]
+        print(f"{operation} costs {statistics.median(ratios):.2f} times Decrypt")
+
+
+if __name__ == "__main__":
+    main()
