@@ -273,7 +273,9 @@ class Call:
 
     def passed_on(self, request: Mapping[str, Any], via: str, route: Route, source_arn: str = "") -> Call:
         """The call that a service makes of another on this caller's behalf (``Gate.ask``)."""
-        child = self.again()
+        child = Call(self.gate, self.exchange, self.request_id, self.started, self.now)
+        child.done_before = self.done_before
+        child.arriving = self.arriving
         child.counted = self.counted
         child.counted_before = self.counted_before
         child.identity = self.identity

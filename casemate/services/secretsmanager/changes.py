@@ -84,7 +84,7 @@ def _under(call: Call, row: SecretRow, key_id: str) -> SecretRow:
     for version_id in dict.fromkeys(row.labels.get(label, "") for label in (CURRENT, PENDING, PREVIOUS)):
         version = secrets.find_version(call, row, version_id) if version_id else None
         if version is not None:
-            again = encryption.under_another_key(call, changed, version.row)
+            again = encryption.under_another_key(call, changed, version)
             if again is not None:
                 secrets.save_version(call.tx, row, again)
     return changed

@@ -14,13 +14,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from casemate.api import kms
-from casemate.engine.envelope.encoding import fields
 from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.regions import partition_of
 from casemate.services.secretsmanager.refusals import invalid_request, unusable
 from casemate.services.secretsmanager.rows import SecretRow, VersionRow, WrappedKey
+from casemate.services.secretsmanager.secret import Version, bound
 
 VIA = "secretsmanager"
 MANAGED = "alias/aws/secretsmanager"
@@ -53,10 +53,6 @@ def _context(arn: str, version_id: str) -> dict[str, str]:
     return {"SecretARN": arn, "SecretVersionId": version_id}
 
 
-def _bound(arn: str, version_id: str, binary: bool) -> bytes:
-    return fields("casemate secret value 1", arn, version_id, "binary" if binary else "string")
-
-
 def sealed(call: Call, secret: SecretRow, version_id: str, value: bytes, binary: bool) -> VersionRow:
     """A new version of a secret, under a new data key. Raises EncryptionFailure, AccessDeniedException."""
     name = _key_name(call, secret, secret.kms_key_id)
@@ -80,44 +76,38 @@ def sealed(call: Call, secret: SecretRow, version_id: str, value: bytes, binary:
         len(value),
         binary,
         (WrappedKey(secret.kms_key_id, made["CiphertextBlob"]),),
-        nonce + cipher.encrypt(nonce, value, _bound(secret.arn, version_id, binary)),
+        nonce + cipher.encrypt(nonce, value, bound(secret.arn, version_id, binary)),
     )
 
 
-def opened(call: Call, secret: SecretRow, version: VersionRow) -> bytes:
+def opened(call: Call, secret: SecretRow, version: Version) -> bytes:
     """A version's value. Raises DecryptionFailure, AccessDeniedException."""
     key = AESGCM(_data_key(call, secret, version))
-    sealed_value = version.value
+    value = version.row.value
     try:
-        return key.decrypt(
-            sealed_value[:_NONCE], sealed_value[_NONCE:], _bound(secret.arn, version.id, version.binary)
-        )
+        return key.decrypt(value[:_NONCE], value[_NONCE:], version.bound)
     except InvalidTag:
-        raise unusable(f"value of version {version.id} of {secret.arn}", Tampered("it was altered")) from None
+        what = f"value of version {version.row.id} of {secret.arn}"
+        raise unusable(what, Tampered("it was altered")) from None
 
 
-def _data_key(call: Call, secret: SecretRow, version: VersionRow) -> bytes:
+def _data_key(call: Call, secret: SecretRow, version: Version) -> bytes:
     """By whichever of its KMS keys the caller may use, the latest first."""
-    context = _context(secret.arn, version.id)
     refusal: AwsError | None = None
-    for key in version.keys:
+    for key, wanted in zip(version.row.keys, version.asks, strict=True):
         _key_name(call, secret, key.kms_key_id)
         try:
-            return kms.Decrypt.ask(
-                call,
-                {"CiphertextBlob": key.blob, "EncryptionContext": context},
-                via=VIA,
-                region=secret.region,
-            )["Plaintext"]
+            return kms.Decrypt.ask(call, wanted, via=VIA, region=secret.region)["Plaintext"]
         except AwsError as error:
             refusal = refusal or error
     assert refusal is not None
     raise _refused(refusal, "DecryptionFailure") from None
 
 
-def under_another_key(call: Call, secret: SecretRow, version: VersionRow) -> VersionRow | None:
+def under_another_key(call: Call, secret: SecretRow, version: Version) -> VersionRow | None:
     """A version that the secret's key opens as well, besides those that did before. None where the caller may not use
     the keys for that: the version then stays as it is."""
+    row = version.row
     try:
         data_key = _data_key(call, secret, version)
         made = kms.Encrypt.ask(
@@ -125,15 +115,15 @@ def under_another_key(call: Call, secret: SecretRow, version: VersionRow) -> Ver
             {
                 "KeyId": _key_name(call, secret, secret.kms_key_id),
                 "Plaintext": data_key,
-                "EncryptionContext": _context(secret.arn, version.id),
+                "EncryptionContext": _context(secret.arn, row.id),
             },
             via=VIA,
             region=secret.region,
         )
     except AwsError:
         return None
-    others = tuple(key for key in version.keys if key.kms_key_id != secret.kms_key_id)
-    return version._replace(keys=(WrappedKey(secret.kms_key_id, made["CiphertextBlob"]), *others))
+    others = tuple(key for key in row.keys if key.kms_key_id != secret.kms_key_id)
+    return row._replace(keys=(WrappedKey(secret.kms_key_id, made["CiphertextBlob"]), *others))
 
 
 _FAILURES: Mapping[str, str] = {

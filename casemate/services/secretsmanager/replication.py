@@ -18,7 +18,7 @@ from casemate.gate.regions import partition_of, regions
 from casemate.services.secretsmanager import encryption, quotas
 from casemate.services.secretsmanager.refusals import invalid_parameter, invalid_request
 from casemate.services.secretsmanager.rows import SecretRow
-from casemate.services.secretsmanager.secret import Secret, moment
+from casemate.services.secretsmanager.secret import Secret, Version, moment
 from casemate.services.secretsmanager.secrets import Secrets
 from casemate.services.secretsmanager.targets import named_secret
 from casemate.services.secretsmanager.values import Value, pruned
@@ -113,7 +113,7 @@ def _made(call: Call, row: SecretRow, region: str, key_id: str, overwrite: bool)
             secrets.insert(call.tx, replica)
             for version in secrets.versions(call.tx, row):
                 if version.id in row.labels.values():
-                    value = Value(encryption.opened(call, row, version), version.binary)
+                    value = Value(encryption.opened(call, row, Version(version, row.arn)), version.binary)
                     replica = _with_version(call, replica, version.id, value, version.created)
             secrets.save(call.tx, replica)
     except AwsError as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from casemate.engine.envelope.encoding import fields
 from casemate.engine.policy import Policy
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource, Value
@@ -21,6 +22,9 @@ from casemate.services.secretsmanager.refusals import (
 )
 from casemate.services.secretsmanager.rows import SecretRow, VersionRow
 
+if TYPE_CHECKING:
+    from casemate.api import kms
+
 TYPE = "AWS::SecretsManager::Secret"
 
 
@@ -31,14 +35,15 @@ def moment(seconds: float) -> datetime:
 
 class Secret(Resource):
     """A secret as operations use it. Never changed: a change makes another row, which is loaded anew. accessed: the
-    day of its last use, 0 for never."""
+    day of its last use, 0 for never; stages: the labels of each version that has any."""
 
-    __slots__ = ("accessed", "row")
+    __slots__ = ("accessed", "row", "stages")
 
     def __init__(self, row: SecretRow, policy: Policy | None, accessed: float = 0.0) -> None:
         super().__init__(row.arn, row.account, policy=policy, type=TYPE)
         self.row = row
         self.accessed = accessed
+        self.stages = labels.by_version(row.labels)
 
     def tags(self) -> Mapping[str, str]:
         return self.row.tags
@@ -89,13 +94,24 @@ class Secret(Resource):
 
 
 class Version:
-    """A version of a secret with its sealed value. created: as clients see it."""
+    """A version of a secret with its sealed value. created: as clients see it; bound: what the value is bound to;
+    asks: what KMS is asked for its data key, by each KMS key that opens it."""
 
-    __slots__ = ("created", "row")
+    __slots__ = ("asks", "bound", "created", "row")
 
-    def __init__(self, row: VersionRow) -> None:
+    def __init__(self, row: VersionRow, arn: str) -> None:
         self.row = row
         self.created = moment(row.created)
+        self.bound = bound(arn, row.id, row.binary)
+        context = {"SecretARN": arn, "SecretVersionId": row.id}
+        self.asks: tuple[kms.DecryptRequest, ...] = tuple(
+            {"CiphertextBlob": key.blob, "EncryptionContext": context} for key in row.keys
+        )
+
+
+def bound(arn: str, version_id: str, binary: bool) -> bytes:
+    """What a version's value is bound to."""
+    return fields("casemate secret value 1", arn, version_id, "binary" if binary else "string")
 
 
 # --- condition keys of the secret itself, in lower case. Source: "Actions, resources, and condition keys for AWS
@@ -111,7 +127,7 @@ def _stages(secret: Secret, request: Mapping[str, Any]) -> Value:
     if stage is not None:
         return str(stage)
     if "VersionId" in request:
-        return labels.stages_of(secret.row.labels, request["VersionId"]) or None
+        return secret.stages.get(request["VersionId"])
     return CURRENT
 
 

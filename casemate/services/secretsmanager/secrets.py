@@ -206,11 +206,11 @@ class Secrets:
         if secret is None or stored is None:
             return None
         arn = secret_arn(place[0], place[1], place[2], secret[0])
-        return Version(loaded_version(self._keyring.account_key(place[0], tx), stored, arn))
+        return Version(loaded_version(self._keyring.account_key(place[0], tx), stored, arn), arn)
 
     def _load_small(self, tx: Tx, place: _VersionPlace) -> Version | None:
         """A large version without its value, which has a place of its own."""
         version = self._load_version(tx, place)
         if version is not None and version.row.size > _SMALL:
-            return Version(version.row._replace(value=b""))
+            version.row = version.row._replace(value=b"")
         return version

@@ -45,8 +45,8 @@ def secret_named(call: Call, text: str) -> Secret:
     """The secret of that name in the caller's account, or of that ARN, whole or partial, in any."""
     name = parse_secret_name(text)
     account = name.account or call.account
-    here = not name.region or (name.region == call.region and name.partition == partition_of(call.region))
-    secret = call.part(Secrets).find(call, account, call.region, name.name) if here else None
+    elsewhere = name.region and (name.region != call.region or name.partition != partition_of(call.region))
+    secret = None if elsewhere else call.part(Secrets).find(call, account, call.region, name.name)
     if secret is None or (name.suffix and secret.row.suffix != name.suffix):
         arn = text if name.region else secret_arn(account, call.region, name.name, "")
         return _absent(arn, account, text, no_secret())

@@ -60,14 +60,14 @@ def shown(secret: Secret, version_id: str, call: Call) -> dict[str, Any] | None:
     version = call.part(Secrets).find_version(call, row, version_id)
     if version is None:
         return None
-    content = encryption.opened(call, row, version.row)
+    content = encryption.opened(call, row, version)
     answer: dict[str, Any] = {"ARN": secret.arn, "Name": row.name, "VersionId": version_id}
     if version.row.binary:
         answer["SecretBinary"] = content
     else:
         answer["SecretString"] = content.decode()
-    stages = labels.stages_of(row.labels, version_id)
-    if stages:
+    stages = secret.stages.get(version_id)
+    if stages is not None:
         answer["VersionStages"] = stages
     answer["CreatedDate"] = version.created
     return answer
@@ -80,7 +80,7 @@ def repeats(call: Call, secret: SecretRow, token: str, value: Value) -> bool:
     if version is None:
         return False
     same = version.row.binary == value.binary and version.row.size == len(value.content)
-    if not same or encryption.opened(call, secret, version.row) != value.content:
+    if not same or encryption.opened(call, secret, version) != value.content:
         raise token_in_use(token, secret.arn)
     return True
 

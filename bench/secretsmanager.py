@@ -1,4 +1,4 @@
-"""What Secrets Manager costs beside KMS: ``python bench/secrets.py``.
+"""What Secrets Manager costs beside KMS: ``python bench/secretsmanager.py``.
 
 GetSecretValue's CPU against Decrypt's, which each GetSecretValue asks itself, interleaved in one run of one server;
 and PutSecretValue's rate, each acknowledged when it is durable, against the rate at which a store of that kind alone
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from run import Figures, measure
-from targets import REQUESTS, Target, captured, casemate
+from targets import REQUESTS, Target, captured, casemate, kms_client
 
 from casemate.store.database import open_store
 from casemate.store.ids import new_id
@@ -38,16 +38,19 @@ def requests(target: Target, puts: int) -> None:
 
     text = (Path(target.process.args[target.process.args.index("--data") + 1]) / "credentials").read_text()  # type: ignore[union-attr,index]
     found = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+    access = (found["aws_access_key_id"], found["aws_secret_access_key"])
     client: Any = boto3.client(
         "secretsmanager",
         endpoint_url=f"http://127.0.0.1:{target.port}",
         region_name="us-east-1",
-        aws_access_key_id=found["aws_access_key_id"],
-        aws_secret_access_key=found["aws_secret_access_key"],
+        aws_access_key_id=access[0],
+        aws_secret_access_key=access[1],
     )
     names = [f"bench/{number}" for number in range(SECRETS)]
+    # Under a key of the account's own, as what Decrypt is measured with is.
+    key = kms_client(target.port, *access).create_key()["KeyMetadata"]["Arn"]
     for name in names:
-        client.create_secret(Name=name, SecretString=os.urandom(VALUE_BYTES // 2).hex())
+        client.create_secret(Name=name, SecretString=os.urandom(VALUE_BYTES // 2).hex(), KmsKeyId=key)
     target.requests["GetSecretValue"] = [
         captured(client, "get_secret_value", SecretId=names[number % SECRETS]) for number in range(REQUESTS)
     ]
