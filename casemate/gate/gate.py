@@ -29,6 +29,8 @@ from functools import partial
 from threading import get_ident
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from orjson import dumps
+
 from casemate import wire
 from casemate.clock import Clock
 from casemate.errors import AwsError
@@ -41,7 +43,7 @@ from casemate.gate.call import Before, Call, Transfer, Transferred
 from casemate.gate.cors import Cors, ResourceCors
 from casemate.gate.http import STREAM, Exchange
 from casemate.gate.identity import Directory
-from casemate.gate.operation import Api, Mode, Operation, Served
+from casemate.gate.operation import Api, Mode, Operation, Repeated, Served
 from casemate.gate.organization import Organizations
 from casemate.gate.quotas import AppliedQuotas, DefaultQuotas
 from casemate.gate.random_ids import new_uuid
@@ -627,10 +629,19 @@ class Gate:
             route.source,
             route.operation.name,
             read_only=read_only,
-            parameters=route.codec.redact(call.request) if call.request else None,
+            parameters=_shown(route, call.request) if call.request else None,
             response=route.codec.redact_result(result) if result and recorded and not error else None,
             error=error,
         )
+
+
+def _shown(route: Route, request: Mapping[str, Any]) -> Mapping[str, Any] | bytes:
+    """What the audit shows of a request."""
+    if type(request) is not Repeated:
+        return route.codec.redact(request)
+    if not request.shown:
+        request.shown = dumps(route.codec.redact(request), str)
+    return request.shown
 
 
 def _error_reply(call: Call, refusal: BaseException | None, error: AwsError) -> Reply:

@@ -148,6 +148,17 @@ class Operation(Generic[Req, Res]):
         return result
 
 
+class Repeated(dict[str, Any]):
+    """A request that a handler asks of another service again and again, and never changes. shown: how the audit shows
+    it, as JSON; b"" until it was first shown."""
+
+    __slots__ = ("shown",)
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        super().__init__(request)
+        self.shown = b""
+
+
 class Api(NamedTuple):
     """A served service as routing needs it; the generated modules of casemate.api each have one.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from casemate.engine.envelope.encoding import fields
 from casemate.engine.policy import Policy
 from casemate.gate.call import Call
+from casemate.gate.operation import Repeated
 from casemate.gate.resource import Resource, Value
 from casemate.services.secretsmanager import labels
 from casemate.services.secretsmanager.conditions import OWN_TAGS, of_request
@@ -104,8 +105,9 @@ class Version:
         self.created = moment(row.created)
         self.bound = bound(arn, row.id, row.binary)
         context = {"SecretARN": arn, "SecretVersionId": row.id}
-        self.asks: tuple[kms.DecryptRequest, ...] = tuple(
-            {"CiphertextBlob": key.blob, "EncryptionContext": context} for key in row.keys
+        self.asks = tuple(
+            cast("kms.DecryptRequest", Repeated({"CiphertextBlob": key.blob, "EncryptionContext": context}))
+            for key in row.keys
         )
 
 
