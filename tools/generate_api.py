@@ -36,6 +36,7 @@ from generated_files import write
 
 SERVED = (
     "kms",
+    "logs",
     "sts",
     "iam",
     "service-quotas",

@@ -39,6 +39,7 @@ from casemate.gate.actors import Actors
 from casemate.gate.announcing import Announcer, Silence
 from casemate.gate.authenticate import admit_anonymous, authenticate
 from casemate.gate.authorise import authorise
+from casemate.gate.body_limits import SMALL, largest_body
 from casemate.gate.call import Before, Call, Transfer, Transferred
 from casemate.gate.cors import Cors, ResourceCors
 from casemate.gate.http import STREAM, Exchange
@@ -61,12 +62,6 @@ from casemate.wire import Reply
 log = logging.getLogger("casemate.gate")
 
 T = TypeVar("T")
-
-SMALL_BODY = 64 * 1024
-"""Bodies up to this size are held before anything is known of the request."""
-LARGEST_BODY = 1024 * 1024
-"""Bodies up to this size are held for a request that claims an access key; AWS's own limits are the parser's."""
-
 
 _PATIENCE = 10.0
 """Seconds after which a request that still waits for a thread is refused: with the database gone, each that gets one
@@ -167,16 +162,15 @@ class Gate:
     def accept(self, exchange: Exchange) -> int:
         """The head has come: how much of a body may be held."""
         length = exchange.headers.get(b"content-length", b"0")
-        if len(length) < 6 and int(length) <= SMALL_BODY:
+        if len(length) < 6 and int(length) <= SMALL:
             if length != b"0" or b"transfer-encoding" not in exchange.headers:
-                return SMALL_BODY
+                return SMALL
             if self._router.is_s3(exchange):
                 return STREAM
-            return SMALL_BODY
+            return SMALL
         if self._router.is_s3(exchange):
             return STREAM
-        claims = b"authorization" in exchange.headers or b"X-Amz-Credential=" in exchange.query
-        return LARGEST_BODY if claims else SMALL_BODY
+        return largest_body(exchange)
 
     def handle(self, exchange: Exchange) -> None:
         """Step 1: the whole request is here; go as far as the event loop can."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from casemate.api import ce as ce_api
 from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
+from casemate.api import logs as logs_api
 from casemate.api import organizations as organizations_api
 from casemate.api import s3 as s3_api
 from casemate.api import s3control as s3control_api
@@ -41,7 +42,7 @@ from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
-from casemate.services import ce, iam, kms, organizations, s3, secretsmanager, servicequotas, ssm, sts
+from casemate.services import ce, iam, kms, logs, organizations, s3, secretsmanager, servicequotas, ssm, sts
 from casemate.services.ce import meter as ce_meter
 from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
@@ -64,6 +65,10 @@ from casemate.services.kms.key_stores import KeyStores
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
+from casemate.services.logs import groups as logs_groups
+from casemate.services.logs.encryption import DataKeys as LogDataKeys
+from casemate.services.logs.groups import Groups as LogGroups
+from casemate.services.logs.quotas import QUOTAS as LOGS_QUOTAS
 from casemate.services.organizations import state as organizations_state
 from casemate.services.organizations.limits import QUOTAS as ORGANIZATIONS_QUOTAS
 from casemate.services.organizations.model import ACCOUNT
@@ -100,13 +105,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (ce, iam, kms, organizations, s3, secretsmanager, servicequotas, ssm, sts)
+SERVICES = (ce, iam, kms, logs, organizations, s3, secretsmanager, servicequotas, ssm, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
     discover("casemate.services.ce"),
     discover("casemate.services.iam"),
     discover("casemate.services.kms"),
+    discover("casemate.services.logs"),
     discover("casemate.services.organizations"),
     discover("casemate.services.s3"),
     discover("casemate.services.secretsmanager"),
@@ -118,6 +124,7 @@ APIS = (
     ce_api.API,
     iam_api.API,
     kms_api.API,
+    logs_api.API,
     organizations_api.API,
     s3_api.API,
     s3control_api.API,
@@ -127,7 +134,16 @@ APIS = (
     sts_api.API,
 )
 
-QUOTAS = (IAM_QUOTAS, KMS_QUOTAS, ORGANIZATIONS_QUOTAS, S3_QUOTAS, SECRETS_QUOTAS, SSM_QUOTAS, STS_QUOTAS)
+QUOTAS = (
+    IAM_QUOTAS,
+    KMS_QUOTAS,
+    LOGS_QUOTAS,
+    ORGANIZATIONS_QUOTAS,
+    S3_QUOTAS,
+    SECRETS_QUOTAS,
+    SSM_QUOTAS,
+    STS_QUOTAS,
+)
 """The quotas of all services."""
 
 BILLED = (CE_BILLED, KMS_BILLED)
@@ -139,6 +155,7 @@ OBSERVERS = (IAM_OBSERVER, SECRETS_OBSERVER)
 DOMAINS = (
     iam_store.DOMAIN,
     jobs.DOMAIN,
+    logs_groups.DOMAIN,
     organizations_state.DOMAIN,
     kms_keys.ALIASES,
     kms_key_stores.DOMAIN,
@@ -279,6 +296,8 @@ def _build(
         Backends: Backends(settings.cloudhsm_clusters, settings.xks_proxies, settings.xks_timeout),
         Keys: opened.keys,
         KeyStores: KeyStores(opened.store, opened.keyring),
+        LogDataKeys: LogDataKeys(opened.keyring),
+        LogGroups: LogGroups(opened.store, opened.keyring),
         Objects: Objects(opened.keyring),
         Organizations: organizations_of,
         Parameters: Parameters(opened.store, opened.keyring),
@@ -430,4 +449,10 @@ def _with_control(
 
 def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
     """The background jobs of all services, by kind."""
-    return {**kms.jobs(gate), **organizations.jobs(gate), **secretsmanager.jobs(gate), **ssm.jobs(gate)}
+    return {
+        **kms.jobs(gate),
+        **logs.jobs(gate),
+        **organizations.jobs(gate),
+        **secretsmanager.jobs(gate),
+        **ssm.jobs(gate),
+    }

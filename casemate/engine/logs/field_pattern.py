@@ -1,0 +1,141 @@
+"""Patterns of fields between spaces: ``[ip, user, ..., status = 4* || status = 5*, bytes > 1000]``.
+
+An event's fields are the runs of characters between spaces; what stands in double quotes or square brackets is one
+field, without those. There must be as many as the pattern names; ``...`` stands for any number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from casemate.engine.logs.comparison import Test, compare
+from casemate.engine.logs.errors import PatternError
+
+_FIELD: Final = re.compile(r'\[([^\]]*)\]|"((?:[^"\\]|\\.)*)"|(\S+)')
+_NAME: Final = re.compile(r"\w+", re.ASCII)
+_TOKEN: Final = re.compile(
+    r"""\s*(?: (?P<and>&&) | (?P<or>\|\|) | (?P<open>\() | (?P<close>\))
+    | (?P<operator>!=|<=|>=|=|<|>) | "(?P<quoted>(?:[^"\\]|\\.)*)" | %(?P<regex>[^%]+)%
+    | (?P<word>[^\s,()&|=<>!"\]%]+) )""",
+    re.VERBOSE,
+)
+_ELLIPSIS: Final = "..."
+
+Fields = list[str]
+
+
+class FieldPattern(NamedTuple):
+    matches: Callable[[str], bool]
+    extract: Callable[[str], Mapping[str, str]]
+    regexes: int
+
+
+class _Wanted(NamedTuple):
+    name: str
+    test: Test | None
+
+
+def compile_fields(text: str) -> FieldPattern:
+    """text: with its brackets. Raises PatternError."""
+    if not text.endswith("]"):
+        raise PatternError("a pattern that begins with [ must end with ]")
+    parts = _split(text[1:-1])
+    if parts.count(_ELLIPSIS) > 1:
+        raise PatternError("more than one ellipsis")
+    wanted = [None if part == _ELLIPSIS else _parse(part) for part in parts]
+    regexes = sum(1 for part in parts for _ in re.finditer(r"%[^%]+%", part))
+    gap = wanted.index(None) if None in wanted else len(wanted)
+    before = [each for each in wanted[:gap] if each is not None]
+    after = [each for each in wanted[gap + 1 :] if each is not None]
+    exact = None not in wanted
+
+    def aligned(message: str) -> list[tuple[_Wanted, str]] | None:
+        fields = fields_of(message)
+        if len(fields) < len(before) + len(after) or (exact and len(fields) != len(before)):
+            return None
+        tail = fields[len(fields) - len(after) :]
+        return [*zip(before, fields, strict=False), *zip(after, tail, strict=True)]
+
+    def matches(message: str) -> bool:
+        found = aligned(message)
+        return found is not None and all(each.test is None or each.test(value) for each, value in found)
+
+    def extract(message: str) -> Mapping[str, str]:
+        return {f"${each.name}": value for each, value in aligned(message) or () if each.name}
+
+    return FieldPattern(matches, extract, regexes)
+
+
+def fields_of(message: str) -> Fields:
+    """The fields of an event."""
+    return [
+        bracketed if bracketed is not None else quoted if quoted is not None else plain
+        for bracketed, quoted, plain in (match.groups() for match in _FIELD.finditer(message))
+    ]
+
+
+def _split(text: str) -> list[str]:
+    """At the commas that are not in quotes or regular expressions."""
+    parts = re.findall(r'(?:"(?:[^"\\]|\\.)*"|%[^%]*%|[^,"%])+|(?<=,)(?=,)|^(?=,)|(?<=,)$', text)
+    return [part.strip() for part in parts]
+
+
+def _parse(part: str) -> _Wanted:
+    if part == "":
+        return _Wanted("", None)
+    if _NAME.fullmatch(part):
+        return _Wanted(part, None)
+    parser = _Parser(part)
+    test = parser.any_of()
+    if parser.at != len(part.rstrip()):
+        raise PatternError(f"what begins with {part[parser.at :][:20]!r} is not understood")
+    return _Wanted(parser.name, test)
+
+
+class _Parser:
+    """Conditions on one field: ``name op value`` with && and ||, && the stronger; the name may be repeated."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.name = ""
+
+    def any_of(self) -> Test:
+        tests = [self.all_of()]
+        while self._take("or"):
+            tests.append(self.all_of())
+        return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
+
+    def all_of(self) -> Test:
+        tests = [self.one()]
+        while self._take("and"):
+            tests.append(self.one())
+        return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
+
+    def one(self) -> Test:
+        if self._take("open"):
+            test = self.any_of()
+            if self._take("close") is None:
+                raise PatternError("a parenthesis that is not closed")
+            return test
+        name = self._take("word")
+        operator = self._take("operator")
+        if name is None or operator is None or not _NAME.fullmatch(name):
+            raise PatternError("a field's condition is a name, an operator and a value")
+        if self.name not in ("", name):
+            raise PatternError("a condition of one field on another one")
+        self.name = name
+        for kind in ("quoted", "regex", "word"):
+            literal = self._take(kind)
+            if literal is not None:
+                return compare(operator, literal, quoted=kind == "quoted", regex=kind == "regex")
+        raise PatternError(f"{operator} without a value")
+
+    def _take(self, kind: str) -> str | None:
+        token = _TOKEN.match(self.text, self.at)
+        if token is None or token.lastgroup != kind:
+            return None
+        self.at = token.end()
+        return token[kind]

@@ -1,0 +1,181 @@
+"""Patterns of JSON events: ``{ ($.user.name = "a*") && ($.codes[0] != 5 || $.error NOT EXISTS) }``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from casemate.engine.logs.comparison import Test, compare, text_of
+from casemate.engine.logs.errors import PatternError
+
+_TOKEN: Final = re.compile(
+    r"""\s*(?: (?P<and>&&) | (?P<or>\|\|) | (?P<open>\() | (?P<close>\)) | (?P<operator>!=|<=|>=|=|<|>)
+    | (?P<unary>IS\s+NULL|IS\s+TRUE|IS\s+FALSE|NOT\s+EXISTS|EXISTS)\b
+    | (?P<selector>\$(?:\.?\[(?:\d+|\*|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\]|\.[A-Za-z0-9_@:\-]+)*)
+    | "(?P<quoted>(?:[^"\\]|\\.)*)" | %(?P<regex>[^%]+)% | (?P<word>[^\s()&|=<>!"%{}]+) )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_STEP: Final = re.compile(
+    r"""\.?\[(\d+|\*)\]|\.?\["((?:[^"\\]|\\.)*)"\]|\.?\['((?:[^'\\]|\\.)*)'\]|\.([^.\[]+)"""
+)
+_MAX_DEPTH: Final = 20
+
+Step = str | int | None
+"""A member's name, an element's number, or None: any element."""
+
+
+class JsonPattern(NamedTuple):
+    matches: Callable[[str], bool]
+    extract: Callable[[str], Mapping[str, str]]
+    regexes: int
+
+
+Check = Callable[[Any], bool]
+
+
+def compile_json(text: str) -> JsonPattern:
+    """text: with its braces. Raises PatternError."""
+    if not text.endswith("}"):
+        raise PatternError("a pattern that begins with { must end with }")
+    parser = _Parser(text[1:-1])
+    check = parser.any_of(0)
+    if parser.text[parser.at :].strip():
+        raise PatternError(f"what begins with {parser.text[parser.at :].strip()[:20]!r} is not understood")
+    selectors = parser.selectors
+
+    def matches(message: str) -> bool:
+        event = event_of(message)
+        return event is not None and check(event)
+
+    def extract(message: str) -> Mapping[str, str]:
+        event = event_of(message)
+        found: dict[str, str] = {}
+        for selector, steps in selectors.items():
+            for value in values(event, steps):
+                found[selector] = text_of(value)
+                break
+        return found
+
+    return JsonPattern(matches, extract, parser.regexes)
+
+
+def event_of(message: str) -> Any:
+    """The event's object or array; None where the message is none."""
+    import orjson
+
+    if not message.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return orjson.loads(message)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def steps_of(selector: str) -> tuple[Step, ...]:
+    """Raises PatternError. selector: begins with $."""
+    steps: list[Step] = []
+    at = 1
+    while at < len(selector):
+        step = _STEP.match(selector, at)
+        if step is None:
+            raise PatternError(f"{selector} is no selector")
+        at = step.end()
+        index, double, single, name = step.groups()
+        if index is not None:
+            steps.append(None if index == "*" else int(index))
+        else:
+            steps.append(next(each for each in (double, single, name) if each is not None))
+    return tuple(steps)
+
+
+def values(event: Any, steps: tuple[Step, ...]) -> Iterator[Any]:
+    """What the selector finds: nothing, one value, or several with ``[*]``."""
+    if not steps:
+        yield event
+        return
+    step, rest = steps[0], steps[1:]
+    if isinstance(step, str):
+        if isinstance(event, dict) and step in event:
+            yield from values(event[step], rest)
+    elif isinstance(event, list):
+        if step is None:
+            for each in event:
+                yield from values(each, rest)
+        elif step < len(event):
+            yield from values(event[step], rest)
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.selectors: dict[str, tuple[Step, ...]] = {}
+        self.regexes = 0
+
+    def any_of(self, depth: int) -> Check:
+        if depth > _MAX_DEPTH:
+            raise PatternError("parentheses within too many parentheses")
+        checks = [self.all_of(depth)]
+        while self._take("or"):
+            checks.append(self.all_of(depth))
+        return checks[0] if len(checks) == 1 else lambda event: any(check(event) for check in checks)
+
+    def all_of(self, depth: int) -> Check:
+        checks = [self.one(depth)]
+        while self._take("and"):
+            checks.append(self.one(depth))
+        return checks[0] if len(checks) == 1 else lambda event: all(check(event) for check in checks)
+
+    def one(self, depth: int) -> Check:
+        if self._take("open"):
+            check = self.any_of(depth + 1)
+            if self._take("close") is None:
+                raise PatternError("a parenthesis that is not closed")
+            return check
+        selector = self._take("selector")
+        if selector is None or selector == "$":
+            raise PatternError("a condition begins with a selector, as $.name")
+        steps = self.selectors[selector] = steps_of(selector)
+        unary = self._take("unary")
+        if unary is not None:
+            return _unary(" ".join(unary.upper().split()), steps)
+        operator = self._take("operator")
+        if operator is None:
+            raise PatternError(f"{selector} without an operator")
+        test = self._test(operator)
+        # Also of !=: a member that is not there is unequal to nothing.
+        return lambda event: _any_scalar(event, steps, test)
+
+    def _test(self, operator: str) -> Test:
+        for kind in ("quoted", "regex", "word"):
+            literal = self._take(kind)
+            if literal is not None:
+                self.regexes += kind == "regex"
+                if kind == "quoted":
+                    literal = re.sub(r"\\(.)", r"\1", literal)
+                return compare(operator, literal, quoted=kind == "quoted", regex=kind == "regex")
+        raise PatternError(f"{operator} without a value")
+
+    def _take(self, kind: str) -> str | None:
+        token = _TOKEN.match(self.text, self.at)
+        if token is None or token.lastgroup != kind:
+            return None
+        self.at = token.end()
+        return token[kind]
+
+
+def _any_scalar(event: Any, steps: tuple[Step, ...], test: Test) -> bool:
+    for value in values(event, steps):
+        if value is not None and not isinstance(value, dict | list) and test(value):
+            return True
+    return False
+
+
+def _unary(operator: str, steps: tuple[Step, ...]) -> Check:
+    if operator == "NOT EXISTS":
+        return lambda event: not any(True for _ in values(event, steps))
+    if operator == "EXISTS":
+        return lambda event: any(True for _ in values(event, steps))
+    wanted = {"IS NULL": None, "IS TRUE": True, "IS FALSE": False}[operator]
+    return lambda event: any(value is wanted for value in values(event, steps))

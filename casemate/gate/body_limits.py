@@ -1,0 +1,43 @@
+"""How much of a body is held in memory for a request, before anything of it is believed.
+
+A stranger's request gets little. One that claims an access key gets what the service it is signed for may need: AWS's
+own limits are the parser's and the operations'.
+"""
+
+from __future__ import annotations
+
+import re
+
+from casemate.gate.http import Exchange
+
+SMALL = 64 * 1024
+"""Bodies up to this size are held before anything is known of the request."""
+LARGE = 1024 * 1024
+"""Bodies up to this size are held for a request that claims an access key."""
+
+_MIB = 1024 * 1024
+_OF_SERVICE = {
+    # A function's payload of 6 MB.
+    b"lambda": 8 * _MIB,
+    # 1 MiB of events, or of messages, that are escaped in JSON or percent-encoded.
+    b"logs": 4 * _MIB,
+    b"events": 4 * _MIB,
+    b"sns": 4 * _MIB,
+    b"sqs": 4 * _MIB,
+}
+"""By the service that a signature is for."""
+
+_SCOPE = re.compile(
+    rb"Credential=[^/%,\s]{1,128}(?:(?:/|%2F)[a-z0-9-]{1,40}){2}(?:/|%2F)([a-z0-9-]{1,40})(?:/|%2F)aws4_"
+)
+
+
+def largest_body(exchange: Exchange) -> int:
+    """Bytes that the request's body may have, by its head."""
+    claim = exchange.headers.get(b"authorization")
+    if claim is None:
+        claim = exchange.query if b"X-Amz-Credential=" in exchange.query else None
+        if claim is None:
+            return SMALL
+    scope = _SCOPE.search(claim)
+    return LARGE if scope is None else _OF_SERVICE.get(scope[1], LARGE)

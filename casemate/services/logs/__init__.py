@@ -1,0 +1,32 @@
+"""CloudWatch Logs: groups, streams, and events that are put, got and filtered. Importing it attaches its handlers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from casemate.services.logs import (
+    encryption,
+    group_operations,
+    ingesting,
+    retention,
+    retrieving,
+    streams,
+    tags,
+)
+from casemate.services.logs.groups import Groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from casemate.gate.gate import Gate
+    from casemate.store.jobs import Job
+
+__all__ = ["encryption", "group_operations", "ingesting", "jobs", "retrieving", "streams", "tags"]
+
+
+def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
+    """The handlers of CloudWatch Logs' background jobs, by kind."""
+    return {
+        retention.EXPIRE: retention.expirer(gate, gate.parts[Groups].by_id),
+        retention.REMOVE: retention.remover(gate),
+    }
