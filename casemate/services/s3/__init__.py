@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from casemate.services.s3 import (
+    attributes,
     control,
+    copying,
     cors,
     creating,
     deleting,
@@ -11,17 +13,21 @@ from casemate.services.s3 import (
     getting,
     listing,
     listing_objects,
+    object_tagging,
     ownership,
     policies,
     public_access,
     putting,
+    retention,
     tagging,
     unconfigured,
     versioning,
 )
 
 __all__ = [
+    "attributes",
     "control",
+    "copying",
     "cors",
     "creating",
     "deleting",
@@ -29,10 +35,12 @@ __all__ = [
     "getting",
     "listing",
     "listing_objects",
+    "object_tagging",
     "ownership",
     "policies",
     "public_access",
     "putting",
+    "retention",
     "tagging",
     "unconfigured",
     "versioning",

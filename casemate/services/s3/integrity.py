@@ -39,6 +39,11 @@ def decoded(value: str, algorithm: str) -> bytes | None:
     return found if len(found) == size_of(algorithm) else None
 
 
+def shown_digest(value: bytes) -> str:
+    """A checksum as requests and answers have it."""
+    return b64encode(value).decode()
+
+
 class Integrity:
     """Of one body. ``hashes`` are fed all of it; then ``check`` raises AwsError unless it is what was announced.
 
@@ -122,7 +127,7 @@ class Integrity:
 
     def shown(self) -> str:
         """The checksum as answers have it."""
-        return b64encode(self.value).decode()
+        return shown_digest(self.value)
 
 
 def _content_md5(given: str | None) -> bytes | None:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from casemate.services.s3.refusals import invalid_argument, invalid_request
-from casemate.services.s3.resources import Bucket
+from casemate.errors import AwsError
+from casemate.gate.authorise import decide
+from casemate.services.s3.refusals import access_denied, invalid_argument, invalid_request
+from casemate.services.s3.resources import Bucket, Object
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -81,6 +83,40 @@ def _after(now: float, rule: Mapping[str, Any]) -> float:
     except ValueError:
         # The 29th of February.
         return then.replace(year=year, month=3, day=1).timestamp()
+
+
+def protected() -> AwsError:
+    return access_denied("Access Denied because object protected by object lock.")
+
+
+def check_removal(call: Call, target: Object, about: Mapping[str, Any], bypass: bool) -> None:
+    """Raise for a version that is not to be removed now. bypass: the request asks to pass over governance."""
+    lock = about.get("Lock")
+    if not lock:
+        return
+    if lock.get("Hold") == "ON":
+        raise protected()
+    if lock.get("Until", 0.0) > call.now and not (
+        lock["Mode"] == "GOVERNANCE" and bypass and _may_bypass(call, target)
+    ):
+        raise protected()
+
+
+def may_retain(
+    call: Call, target: Object, lock: Mapping[str, Any], mode: str | None, until: float | None, bypass: bool
+) -> bool:
+    """Whether a version that is locked so may be retained so instead (None: no more): for longer always, less
+    strictly where governance is passed over."""
+    if lock.get("Until", 0.0) <= call.now:
+        return True
+    longer = until is not None and until >= lock["Until"]
+    if lock["Mode"] == "COMPLIANCE":
+        return longer and mode == "COMPLIANCE"
+    return (longer and mode == lock["Mode"]) or (bypass and _may_bypass(call, target))
+
+
+def _may_bypass(call: Call, target: Object) -> bool:
+    return decide(call, "s3:BypassGovernanceRetention", target, {}).allowed
 
 
 def shown(about: Mapping[str, Any]) -> dict[str, Any]:

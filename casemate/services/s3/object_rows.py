@@ -19,7 +19,7 @@ from casemate.store.ids import new_id
 NULL = "null"
 """The id of a version that was written while the bucket had no versioning."""
 
-_PURPOSE = "s3-object"
+_PURPOSE, _PART = "s3-object", "s3-part"
 _COLUMNS = "key, version, null_version, latest, marker, modified, size, body, sealed"
 _SELECT = f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND key = ? "
 _ALL_ONES = (1 << 128) - 1
@@ -61,6 +61,16 @@ class ObjectRow(NamedTuple):
     def tags(self) -> Mapping[str, str]:
         tags: Mapping[str, str] = self.about.get("Tags", {})
         return tags
+
+
+class PartRow(NamedTuple):
+    """A part of an upload or of an object. about: ETag, Checksums, Modified (seconds since the epoch)."""
+
+    body: str
+    number: int
+    size: int
+    salt: bytes
+    about: Mapping[str, Any]
 
 
 class Objects:
@@ -106,7 +116,29 @@ class Objects:
         """Whether a bucket has no object, no version, no delete marker."""
         return tx.one("SELECT 1 FROM s3_objects WHERE bucket = ? LIMIT 1", (bucket.id,)) is None
 
+    def parts(
+        self, tx: Tx, bucket: Bucket, key: str, holder: str, after: int = 0, most: int = 10_000
+    ) -> list[PartRow]:
+        """The parts of an upload or of an object, from the one after that number on, in their order. Raises
+        Tampered."""
+        rows = tx.all(
+            "SELECT id, part, size, salt, sealed FROM s3_bodies WHERE holder = ? AND part > ? ORDER BY part LIMIT ?",
+            (holder, after, most),
+        )
+        account_key = self._keyring.account_key(bucket.account, tx)
+        found = []
+        for body, number, size, salt, sealed in rows:
+            about = account_key.unwrap(sealed, _PART, bucket.id, key, body, number, size, bytes(salt).hex())
+            found.append(PartRow(body, number, size, bytes(salt), orjson.loads(about)))
+        return found
+
     # Changing.
+
+    def seal_part(self, tx: Tx, bucket: Bucket, key: str, part: PartRow) -> bytes:
+        """What is told of a part, as its row keeps it."""
+        account_key = self._keyring.account_key(bucket.account, tx)
+        bound = (bucket.id, key, part.body, part.number, part.size, part.salt.hex())
+        return account_key.wrap(orjson.dumps(part.about), _PART, *bound)
 
     def add(
         self,
