@@ -119,28 +119,33 @@ def _who(call: Call) -> tuple[str, str]:
 def _generate(call: Call, how: Wanted, context: Mapping[str, str]) -> _BucketKey:
     _must_be_signed(call)
     try:
-        made: Mapping[str, Any] = kms.GenerateDataKey.ask(
+        made = kms.GenerateDataKey.ask(
             call,
             {"KeyId": how.key_id, "KeySpec": "AES_256", "EncryptionContext": dict(context)},
             via="s3",
         )
     except AwsError as refusal:
         raise as_told_by_s3(refusal) from None
-    return _BucketKey(made["Plaintext"], made["CiphertextBlob"], made["KeyId"], call.now + LIFETIME)
+    secret, sealed, key_arn = (
+        made.get("Plaintext", b""),
+        made.get("CiphertextBlob", b""),
+        made.get("KeyId", ""),
+    )
+    return _BucketKey(secret, sealed, key_arn, call.now + LIFETIME)
 
 
 def _decrypt(call: Call, key_arn: str, sealed: bytes, context: Mapping[str, str]) -> bytes:
     _must_be_signed(call)
     try:
-        found: Mapping[str, Any] = kms.Decrypt.ask(
+        found = kms.Decrypt.ask(
             call,
             {"KeyId": key_arn, "CiphertextBlob": sealed, "EncryptionContext": dict(context)},
             via="s3",
         )
     except AwsError as refusal:
         raise as_told_by_s3(refusal) from None
-    secret: bytes = found["Plaintext"]
-    return secret
+    assert "Plaintext" in found
+    return found["Plaintext"]
 
 
 def _must_be_signed(call: Call) -> None:

@@ -221,6 +221,7 @@ def open_source(
 def _about(request: Mapping[str, Any], row: ObjectRow) -> dict[str, Any]:
     """What is told of the copy, but for what its content tells."""
     given = told.told(request)
+    given_tags = given.pop("Tags", {})
     if request.get("MetadataDirective", "COPY") == "REPLACE":
         about = given
     else:
@@ -228,8 +229,7 @@ def _about(request: Mapping[str, Any], row: ObjectRow) -> dict[str, Any]:
         for name in ("StorageClass", "WebsiteRedirectLocation"):
             if name in given:
                 about[name] = given[name]
-    about.pop("Tags", None)
-    tags = given.get("Tags") if request.get("TaggingDirective") == "REPLACE" else row.tags
+    tags = given_tags if request.get("TaggingDirective") == "REPLACE" else row.tags
     if tags:
         about["Tags"] = dict(tags)
     return about
