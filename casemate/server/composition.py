@@ -453,6 +453,7 @@ def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
         **kms.jobs(gate),
         **logs.jobs(gate),
         **organizations.jobs(gate),
+        **s3.jobs(gate),
         **secretsmanager.jobs(gate),
         **ssm.jobs(gate),
     }

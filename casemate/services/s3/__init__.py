@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from casemate.services.s3 import (
     attributes,
     control,
@@ -11,6 +13,7 @@ from casemate.services.s3 import (
     deleting,
     encryption,
     getting,
+    lifecycle,
     listing,
     listing_objects,
     object_tagging,
@@ -23,6 +26,16 @@ from casemate.services.s3 import (
     unconfigured,
     versioning,
 )
+from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.lifecycle_job import LIFECYCLE, applier
+from casemate.services.s3.object_rows import Objects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from casemate.gate.gate import Gate
+    from casemate.services.s3.resources import Bucket
+    from casemate.store.jobs import Job
 
 __all__ = [
     "attributes",
@@ -33,6 +46,8 @@ __all__ = [
     "deleting",
     "encryption",
     "getting",
+    "jobs",
+    "lifecycle",
     "listing",
     "listing_objects",
     "object_tagging",
@@ -45,3 +60,15 @@ __all__ = [
     "unconfigured",
     "versioning",
 ]
+
+
+def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
+    """The handlers of S3's background jobs, by kind."""
+
+    def record(bucket: Bucket, told: Mapping[str, Any]) -> None:
+        gate.record_event(
+            "s3.amazonaws.com", "ApplyLifecycleRules", bucket.account, bucket.region, bucket, told
+        )
+
+    buckets, objects = gate.parts[Buckets], gate.parts[Objects]
+    return {LIFECYCLE: applier(gate.store, buckets, objects, gate.clock, record, lambda: gate.audits)}

@@ -1,0 +1,224 @@
+"""The job that does what buckets' lifecycle rules say, once a day at midnight of UTC.
+
+It walks over a bucket's versions, some keys in each transaction, so that writers need not wait for it, and what it
+did before it was interrupted stays done. Source: "Expiring objects", "Examples of S3 Lifecycle configurations".
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from casemate.clock import Clock
+from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.lifecycle_rules import DAY, due, filter_of
+from casemate.services.s3.object_rows import ObjectRow, Objects, discard_bodies
+from casemate.services.s3.resources import Bucket, BucketRow
+from casemate.store.database import Store, Tx
+from casemate.store.jobs import Job, cancel, schedule
+
+log = logging.getLogger("casemate.s3")
+
+LIFECYCLE = "s3.lifecycle"
+_BATCH = 500
+_COLUMNS = "key, version, null_version, latest, marker, modified, size, body, sealed"
+
+Rule = Mapping[str, Any]
+
+
+def plan(tx: Tx, row: BucketRow, now: float) -> None:
+    """Have the bucket's rules applied from the next midnight on; of a bucket without rules, not any more."""
+    name = f"{LIFECYCLE} {row.id}"
+    if "Lifecycle" in row.settings:
+        schedule(tx, LIFECYCLE, now + DAY - now % DAY, {"bucket": row.name, "id": row.id}, every=DAY, id=name)
+    else:
+        cancel(tx, name)
+
+
+class Doomed(NamedTuple):
+    """What is to be done about a key. hidden: it gets a delete marker; removed: versions that go for good."""
+
+    hidden: bool
+    removed: Sequence[ObjectRow]
+
+
+def doomed(versions: Sequence[ObjectRow], rules: Sequence[Rule], versioned: bool, now: float) -> Doomed:
+    """What the rules say of a key. versions: all of them, the newest first; versioned: whether the bucket ever had
+    versioning, so that what is current is hidden and not removed."""
+    current, older = versions[0], versions[1:]
+    removed: list[ObjectRow] = []
+    hidden = False
+    if current.marker:
+        if not older and any(_ends_marker(rule, current, now) for rule in rules):
+            removed.append(current)
+    elif any(_expires(rule, current, now) for rule in rules):
+        hidden = versioned
+        if not versioned:
+            removed.append(current)
+    for number, version in enumerate(older):
+        since = versions[number].modified
+        if any(_ends_older(rule, version, number, since, now) for rule in rules) and not is_kept(
+            version, now
+        ):
+            removed.append(version)
+    return Doomed(hidden, removed)
+
+
+def is_kept(row: ObjectRow, now: float) -> bool:
+    """Whether Object Lock keeps a version from being removed, now and by rules in any mode."""
+    lock = row.about.get("Lock", {})
+    return bool(lock.get("Hold") == "ON" or lock.get("Until", 0.0) > now)
+
+
+def _covers(rule: Rule, row: ObjectRow) -> bool:
+    return filter_of(rule).covers(row.key, row.size, row.tags)
+
+
+def _over(expiration: Mapping[str, Any], made: float, now: float) -> bool:
+    """Whether what was made then is past its days or date."""
+    if "Date" in expiration:
+        return bool(expiration["Date"] <= now)
+    return "Days" in expiration and due(made, expiration["Days"]) <= now
+
+
+def _expires(rule: Rule, row: ObjectRow, now: float) -> bool:
+    return _over(rule.get("Expiration", {}), row.modified, now) and _covers(rule, row)
+
+
+def _ends_marker(rule: Rule, marker: ObjectRow, now: float) -> bool:
+    """Whether a delete marker with nothing left behind it goes."""
+    expiration = rule.get("Expiration", {})
+    if not filter_of(rule).of_keys_alone or not _covers(rule, marker):
+        return False
+    return bool(expiration.get("ExpiredObjectDeleteMarker")) or _over(expiration, marker.modified, now)
+
+
+def _ends_older(rule: Rule, row: ObjectRow, number: int, since: float, now: float) -> bool:
+    """number: how many older versions are newer than this; since: when it ceased to be current."""
+    expiration = rule.get("NoncurrentVersionExpiration")
+    return (
+        expiration is not None
+        and due(since, expiration["NoncurrentDays"]) <= now
+        and number >= expiration.get("NewerNoncurrentVersions", 0)
+        and _covers(rule, row)
+    )
+
+
+def applier(
+    store: Store,
+    buckets: Buckets,
+    objects: Objects,
+    clock: Clock,
+    record: Callable[[Bucket, Mapping[str, Any]], None],
+    audits: Callable[[], bool],
+) -> Callable[[Job], None]:
+    """The job's handler. record: writes what was done into the audit; audits: whether that can be done now, without
+    which nothing is done."""
+
+    def run(job: Job) -> None:
+        if not audits():
+            raise RuntimeError("the audit takes no records, so nothing expires")
+        after: tuple[bytes, str] | None = (b"", "")
+        while after is not None:
+            place = after
+
+            def step(tx: Tx, place: tuple[bytes, str] = place) -> _Step:
+                return _step(tx, job, buckets, objects, place, clock.now())
+
+            done = store.write(step)
+            if done.bucket is not None and done.told:
+                record(done.bucket, done.told)
+            after = done.after
+
+    return run
+
+
+class _Step(NamedTuple):
+    """after: where the next one begins, None after the last; told: what was done, for the audit."""
+
+    bucket: Bucket | None
+    after: tuple[bytes, str] | None
+    told: Mapping[str, Any]
+
+
+def _step(
+    tx: Tx, job: Job, buckets: Buckets, objects: Objects, place: tuple[bytes, str], now: float
+) -> _Step:
+    bucket = buckets.load(tx, job.payload["bucket"])
+    if bucket is None or bucket.id != job.payload["id"] or "Lifecycle" not in bucket.settings:
+        cancel(tx, job.id)
+        return _Step(None, None, {})
+    rules = [rule for rule in bucket.settings["Lifecycle"]["Rules"] if rule["Status"] == "Enabled"]
+    told: dict[str, list[Any]] = {}
+    if place == (b"", ""):
+        told["abortedUploads"] = list(_abort_uploads(tx, bucket, rules, now))
+    rows = [
+        objects.opened(tx, bucket, columns)
+        for columns in tx.all(
+            f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND (key, version) > (?, ?) "
+            "ORDER BY key, version LIMIT ?",
+            (bucket.id, *place, _BATCH),
+        )
+    ]
+    groups = [list(group) for _, group in groupby(rows, key=lambda row: row.key)]
+    whole = len(rows) < _BATCH
+    if not whole:
+        # The last key may have more versions than were read.
+        groups = groups[:-1] or [_all_of(tx, bucket, objects, rows[0].key)]
+    for versions in groups:
+        _apply(tx, bucket, objects, versions, rules, now, told)
+    if whole:
+        job.finish(tx)
+        return _Step(bucket, None, {key: value for key, value in told.items() if value})
+    job.renew(tx)
+    after = (groups[-1][-1].key.encode() + b"\0", "")
+    return _Step(bucket, after, {key: value for key, value in told.items() if value})
+
+
+def _all_of(tx: Tx, bucket: Bucket, objects: Objects, key: str) -> list[ObjectRow]:
+    columns = tx.all(
+        f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND key = ? ORDER BY version",
+        (bucket.id, key.encode()),
+    )
+    return [objects.opened(tx, bucket, each) for each in columns]
+
+
+def _apply(
+    tx: Tx,
+    bucket: Bucket,
+    objects: Objects,
+    versions: Sequence[ObjectRow],
+    rules: Sequence[Rule],
+    now: float,
+    told: dict[str, list[Any]],
+) -> None:
+    what = doomed(versions, rules, bool(bucket.versioning), now)
+    for row in what.removed:
+        objects.remove(tx, bucket, row, now)
+        told.setdefault("deletedVersions", []).append({"key": row.key, "versionId": row.version_id})
+    if what.hidden:
+        marker = objects.add(tx, bucket, versions[0].key, now, {}, marker=True)
+        told.setdefault("createdDeleteMarkers", []).append(
+            {"key": marker.key, "versionId": marker.version_id}
+        )
+
+
+def _abort_uploads(tx: Tx, bucket: Bucket, rules: Sequence[Rule], now: float) -> Iterator[Mapping[str, str]]:
+    for rule in rules:
+        days = rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")
+        if days is None:
+            continue
+        latest = now - days * DAY
+        for name, upload, started in tx.all(
+            "SELECT key, id, started FROM s3_uploads WHERE bucket = ? AND started <= ?", (bucket.id, latest)
+        ):
+            key = bytes(name).decode()
+            if due(started, days) > now or not key.startswith(filter_of(rule).prefix):
+                continue
+            discard_bodies(tx, "holder = ?", (upload,), now)
+            tx.run(
+                "DELETE FROM s3_uploads WHERE bucket = ? AND key = ? AND id = ?", (bucket.id, name, upload)
+            )
+            yield {"key": key, "uploadId": upload}
