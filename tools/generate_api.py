@@ -36,6 +36,7 @@ from generated_files import write
 
 SERVED = (
     "kms",
+    "lambda",
     "logs",
     "sts",
     "iam",
@@ -50,6 +51,14 @@ SERVED = (
 """botocore's names of the services that Casemate serves."""
 
 TARGET = Path(__file__).resolve().parent.parent / "casemate" / "api"
+
+
+def module_name(service: str) -> str:
+    """The module of a service: Python has a keyword of its own that Lambda is called by."""
+    name = service.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
 LINE = 110
 
 SCALARS = {
@@ -269,7 +278,7 @@ def _indented(text: str) -> Iterator[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    files = {TARGET / f"{service.replace('-', '_')}.py": generate(service) for service in SERVED}
+    files = {TARGET / f"{module_name(service)}.py": generate(service) for service in SERVED}
     return write(files, arguments, "Write casemate/api/ from the pinned botocore's models.")
 
 

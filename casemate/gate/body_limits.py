@@ -27,6 +27,14 @@ _OF_SERVICE = {
 }
 """By the service that a signature is for."""
 
+_OF_LAMBDA = (
+    (b"/functions", 70_167_211),
+    (b"/functions/", 70_167_211),
+    (b"/code", 70_167_211),
+    (b"/invocations", 6 * _MIB),
+)
+"""By the end of the path: deployment packages come in documents, in base64."""
+
 _SCOPE = re.compile(
     rb"Credential=[^/%,\s]{1,128}(?:(?:/|%2F)[a-z0-9-]{1,40}){2}(?:/|%2F)([a-z0-9-]{1,40})(?:/|%2F)aws4_"
 )
@@ -40,4 +48,8 @@ def largest_body(exchange: Exchange) -> int:
         if claim is None:
             return SMALL
     scope = _SCOPE.search(claim)
-    return LARGE if scope is None else _OF_SERVICE.get(scope[1], LARGE)
+    if scope is None:
+        return LARGE
+    if scope[1] == b"lambda":
+        return next((most for end, most in _OF_LAMBDA if exchange.path.endswith(end)), LARGE)
+    return _OF_SERVICE.get(scope[1], LARGE)

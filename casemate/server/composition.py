@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from casemate.api import ce as ce_api
 from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
+from casemate.api import lambda_ as lambda_api
 from casemate.api import logs as logs_api
 from casemate.api import organizations as organizations_api
 from casemate.api import s3 as s3_api
@@ -42,7 +43,19 @@ from casemate.server.journal_cipher import JournalCipher
 from casemate.server.movable_clock import MovableClock
 from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
-from casemate.services import ce, iam, kms, logs, organizations, s3, secretsmanager, servicequotas, ssm, sts
+from casemate.services import (
+    ce,
+    iam,
+    kms,
+    lambda_,
+    logs,
+    organizations,
+    s3,
+    secretsmanager,
+    servicequotas,
+    ssm,
+    sts,
+)
 from casemate.services.ce import meter as ce_meter
 from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
@@ -65,6 +78,9 @@ from casemate.services.kms.key_stores import KeyStores
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
+from casemate.services.lambda_ import functions as lambda_functions
+from casemate.services.lambda_.functions import Functions
+from casemate.services.lambda_.quotas import QUOTAS as LAMBDA_QUOTAS
 from casemate.services.logs import groups as logs_groups
 from casemate.services.logs.encryption import DataKeys as LogDataKeys
 from casemate.services.logs.groups import Groups as LogGroups
@@ -105,13 +121,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (ce, iam, kms, logs, organizations, s3, secretsmanager, servicequotas, ssm, sts)
+SERVICES = (ce, iam, kms, lambda_, logs, organizations, s3, secretsmanager, servicequotas, ssm, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
     discover("casemate.services.ce"),
     discover("casemate.services.iam"),
     discover("casemate.services.kms"),
+    discover("casemate.services.lambda_"),
     discover("casemate.services.logs"),
     discover("casemate.services.organizations"),
     discover("casemate.services.s3"),
@@ -124,6 +141,7 @@ APIS = (
     ce_api.API,
     iam_api.API,
     kms_api.API,
+    lambda_api.API,
     logs_api.API,
     organizations_api.API,
     s3_api.API,
@@ -137,6 +155,7 @@ APIS = (
 QUOTAS = (
     IAM_QUOTAS,
     KMS_QUOTAS,
+    LAMBDA_QUOTAS,
     LOGS_QUOTAS,
     ORGANIZATIONS_QUOTAS,
     S3_QUOTAS,
@@ -164,6 +183,7 @@ DOMAINS = (
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
     *SECRETS_DOMAINS,
     *(kms_grants.domain(shard) for shard in range(kms_grants.SHARDS)),
+    *(lambda_functions.domain(shard) for shard in range(lambda_functions.SHARDS)),
     *(s3_buckets.domain(shard) for shard in range(s3_buckets.SHARDS)),
     *(ssm_parameters.domain(shard) for shard in range(ssm_parameters.SHARDS)),
 )
@@ -289,6 +309,7 @@ def _build(
     settings = opened.config
     parts: dict[type, Any] = {
         Entities: directory.entities,
+        Functions: Functions(opened.store, opened.keyring),
         Grants: opened.keys.grants,
         Bodies: Bodies(open_blobs(str(settings.blobs))),
         BucketKeys: BucketKeys(),

@@ -8,26 +8,22 @@ from typing import Any
 import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
-from generate_api import SERVED, TARGET, UnsupportedModel, generate, main, render
+from generate_api import SERVED, TARGET, UnsupportedModel, generate, main, module_name, render
 
 from casemate.gate.operation import Operation
 
 
-def _module(service: str) -> str:
-    return service.replace("-", "_")
-
-
 @pytest.mark.parametrize("service", SERVED)
 def test_a_committed_module_is_current(service: str) -> None:
-    committed = (TARGET / f"{_module(service)}.py").read_text(encoding="utf-8")
+    committed = (TARGET / f"{module_name(service)}.py").read_text(encoding="utf-8")
     assert committed == generate(service), (
-        f"casemate/api/{_module(service)}.py is not current: run `make api`"
+        f"casemate/api/{module_name(service)}.py is not current: run `make api`"
     )
 
 
 def test_every_module_is_of_a_served_service() -> None:
     modules = {path.stem for path in TARGET.glob("*.py")} - {"__init__"}
-    assert modules == {_module(service) for service in SERVED}
+    assert modules == {module_name(service) for service in SERVED}
 
 
 def test_check_writes_nothing_and_says_that_all_is_current(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,7 +33,7 @@ def test_check_writes_nothing_and_says_that_all_is_current(capsys: pytest.Captur
 
 @pytest.mark.parametrize("service", SERVED)
 def test_a_module_has_a_descriptor_for_every_operation_in_the_models_order(service: str) -> None:
-    module = importlib.import_module(f"casemate.api.{_module(service)}")
+    module = importlib.import_module(f"casemate.api.{module_name(service)}")
     model = ServiceModel(Loader().load_service_model(service, "service-2"), service)
     assert service == module.API.service
     assert [operation.name for operation in module.API.operations] == list(model.operation_names)

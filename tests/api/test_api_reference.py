@@ -10,6 +10,7 @@ from typing import Any
 
 import generate_reference
 import pytest
+from generate_api import module_name
 
 import casemate
 from casemate.api.reference import action, actions
@@ -89,7 +90,9 @@ def _sources(*folders: Path) -> str:
 
 @pytest.mark.parametrize("prefix", generate_reference.prefixes())
 def test_a_service_knows_its_actions_condition_keys(prefix: str) -> None:
-    text = _sources(SOURCES / "gate", SOURCES / "engine" / "policy", SOURCES / "services" / prefix)
+    text = _sources(
+        SOURCES / "gate", SOURCES / "engine" / "policy", SOURCES / "services" / module_name(prefix)
+    )
     wanted = {
         condition
         for _, name in needed()
@@ -109,7 +112,9 @@ def test_a_service_knows_its_actions_condition_keys(prefix: str) -> None:
 def test_what_is_said_to_be_absent_is() -> None:
     for key in ABSENT:
         prefix = key.partition(":")[0]
-        assert key.lower() not in _sources(SOURCES / "services" / prefix), f"{key} is known by now"
+        assert key.lower() not in _sources(SOURCES / "services" / module_name(prefix)), (
+            f"{key} is known by now"
+        )
 
 
 def test_actions_are_found_by_name() -> None:
