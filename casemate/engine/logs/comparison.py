@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from casemate.engine.logs.errors import PatternError
@@ -16,15 +17,15 @@ Test = Callable[[object], bool]
 """Takes a text, or a number where the event tells numbers from texts."""
 
 
-def compare(operator: str, literal: str, *, quoted: bool, regex: bool) -> Test:
-    """operator: = != < > <= >=; literal: as it is written, without its quotes or percent signs. Raises
+def compare(sign: str, literal: str, *, quoted: bool, regex: bool) -> Test:
+    """sign: = != < > <= >=; literal: as it is written, without its quotes or percent signs. Raises
     PatternError."""
-    if operator not in ("=", "!="):
+    if sign not in ("=", "!="):
         if quoted or regex or NUMBER.fullmatch(literal) is None:
-            raise PatternError(f"{operator} takes a number")
-        return _ordered(operator, float(literal))
+            raise PatternError(f"{sign} takes a number")
+        return _ordered(sign, float(literal))
     test = _equal(literal, quoted=quoted, regex=regex)
-    if operator == "=":
+    if sign == "=":
         return test
     return lambda value: not test(value)
 
@@ -43,26 +44,28 @@ def _equal(literal: str, *, quoted: bool, regex: bool) -> Test:
     return lambda value: text_of(value) == literal
 
 
-def _ordered(operator: str, number: float) -> Test:
+_ORDER: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+
+
+def _ordered(sign: str, number: float) -> Test:
+    holds = _ORDER[sign]
+
     def test(value: object) -> bool:
         found = number_of(value)
-        if found is None:
-            return False
-        if operator == "<":
-            return found < number
-        if operator == ">":
-            return found > number
-        return found <= number if operator == "<=" else found >= number
+        return found is not None and holds(found, number)
 
     return test
 
 
 def number_of(value: object) -> float | None:
     """The value as a number, where it is one or is written as one."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value)
+    if value.__class__ is float or value.__class__ is int:
+        return value
     if isinstance(value, str) and NUMBER.fullmatch(value) is not None:
         return float(value)
     return None

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from casemate.engine.logs.comparison import Test, compare, text_of
 from casemate.engine.logs.errors import PatternError
 
@@ -20,6 +22,7 @@ _STEP: Final = re.compile(
     r"""\.?\[(\d+|\*)\]|\.?\["((?:[^"\\]|\\.)*)"\]|\.?\['((?:[^'\\]|\\.)*)'\]|\.([^.\[]+)"""
 )
 _MAX_DEPTH: Final = 20
+_OPENING: Final = ("{", "[")
 
 Step = str | int | None
 """A member's name, an element's number, or None: any element."""
@@ -62,9 +65,8 @@ def compile_json(text: str) -> JsonPattern:
 
 def event_of(message: str) -> Any:
     """The event's object or array; None where the message is none."""
-    import orjson
-
-    if not message.lstrip().startswith(("{", "[")):
+    # What begins otherwise is text, or a value on its own.
+    if message[:1] not in _OPENING and message.lstrip()[:1] not in _OPENING:
         return None
     try:
         return orjson.loads(message)
@@ -119,13 +121,13 @@ class _Parser:
         checks = [self.all_of(depth)]
         while self._take("or"):
             checks.append(self.all_of(depth))
-        return checks[0] if len(checks) == 1 else lambda event: any(check(event) for check in checks)
+        return _any_of(checks)
 
     def all_of(self, depth: int) -> Check:
         checks = [self.one(depth)]
         while self._take("and"):
             checks.append(self.one(depth))
-        return checks[0] if len(checks) == 1 else lambda event: all(check(event) for check in checks)
+        return _all_of(checks)
 
     def one(self, depth: int) -> Check:
         if self._take("open"):
@@ -145,7 +147,7 @@ class _Parser:
             raise PatternError(f"{selector} without an operator")
         test = self._test(operator)
         # Also of !=: a member that is not there is unequal to nothing.
-        return lambda event: _any_scalar(event, steps, test)
+        return _scalar(steps, test)
 
     def _test(self, operator: str) -> Test:
         for kind in ("quoted", "regex", "word"):
@@ -165,11 +167,55 @@ class _Parser:
         return token[kind]
 
 
-def _any_scalar(event: Any, steps: tuple[Step, ...], test: Test) -> bool:
-    for value in values(event, steps):
-        if value is not None and not isinstance(value, dict | list) and test(value):
-            return True
-    return False
+def _all_of(checks: list[Check]) -> Check:
+    if len(checks) == 2:
+        first, second = checks
+        return lambda event: first(event) and second(event)
+    return checks[0] if len(checks) == 1 else lambda event: all(check(event) for check in checks)
+
+
+def _any_of(checks: list[Check]) -> Check:
+    return checks[0] if len(checks) == 1 else lambda event: any(check(event) for check in checks)
+
+
+_ABSENT: Final = object()
+
+
+def _getter(steps: tuple[Step, ...]) -> Callable[[Any], Any]:
+    """What a selector without ``[*]`` finds, or _ABSENT."""
+    if len(steps) == 1 and isinstance(steps[0], str):
+        (name,) = steps
+        return lambda event: event.get(name, _ABSENT) if event.__class__ is dict else _ABSENT
+
+    def get(event: Any) -> Any:
+        return next(values(event, steps), _ABSENT)
+
+    return get
+
+
+def _scalar(steps: tuple[Step, ...], test: Test) -> Check:
+    """Whether a value that the selector finds passes the test; null, objects and arrays never do."""
+    if None not in steps:
+        get = _getter(steps)
+
+        def check(event: Any) -> bool:
+            value = get(event)
+            return (
+                value is not _ABSENT
+                and value is not None
+                and not isinstance(value, dict | list)
+                and test(value)
+            )
+
+        return check
+
+    def check_any(event: Any) -> bool:
+        for value in values(event, steps):
+            if value is not None and not isinstance(value, dict | list) and test(value):
+                return True
+        return False
+
+    return check_any
 
 
 def _unary(operator: str, steps: tuple[Step, ...]) -> Check:

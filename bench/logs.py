@@ -1,0 +1,102 @@
+"""What CloudWatch Logs takes in and searches: ``python bench/logs.py``.
+
+PutLogEvents with 1,000 events each on one worker, then FilterLogEvents over a million events, for a word that hardly
+any of them has and by a JSON pattern. Prints what it measured; asserts nothing but that all was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from parameters import client_of
+from run import measure
+from targets import Target, captured, casemate
+
+BATCH = 1_000
+GROUP, STREAM = "/bench/group", "stream"
+PATHS = ("/index.html", "/api/orders", "/api/users", "/static/app.js")
+
+
+def message(random_of: random.Random, number: int) -> str:
+    path, status = random_of.choice(PATHS), random_of.choice((200, 200, 200, 304, 404, 500))
+    took, user = random_of.random() * 300, random_of.randrange(10**6)
+    return f'{{"path":"{path}","status":{status},"ms":{took:.2f},"user":"u{user}","n":{number}}}'
+
+
+def batches(client: Any, count: int) -> list[bytes]:
+    """Signed requests, each with other events of now."""
+    chosen, now = random.Random(1), int(time.time() * 1000)
+    return [
+        captured(
+            client,
+            "put_log_events",
+            logGroupName=GROUP,
+            logStreamName=STREAM,
+            logEvents=[
+                {"timestamp": now + number, "message": message(chosen, batch * BATCH + number)}
+                for number in range(BATCH)
+            ],
+        )
+        for batch in range(count)
+    ]
+
+
+def scanned(client: Any, pattern: str) -> tuple[int, float, int]:
+    """Events found, seconds, pages."""
+    begun, found, pages, token = time.perf_counter(), 0, 0, dict[str, str]()
+    while True:
+        page = client.filter_log_events(logGroupName=GROUP, filterPattern=pattern, **token)
+        found, pages = found + len(page["events"]), pages + 1
+        if "nextToken" not in page:
+            return found, time.perf_counter() - begun, pages
+        token = {"nextToken": page["nextToken"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each of three runs")
+    parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--events", type=int, default=1_000_000, help="to search")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="casemate-bench-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        target: Target = stack.enter_context(casemate(folder))
+        client = client_of(target, folder, "logs")
+        client.create_log_group(logGroupName=GROUP)
+        client.create_log_stream(logGroupName=GROUP, logStreamName=STREAM)
+        target.requests["PutLogEvents"] = batches(client, 64)
+        size = len(target.requests["PutLogEvents"][0])
+        for _ in range(3):
+            run = measure(target, "PutLogEvents", folder, args.connections, args.seconds)
+            print(
+                f"PutLogEvents: {run.rate * BATCH:,.0f} events/s in requests of {size:,} bytes, "
+                f"{run.cpu / BATCH:.2f} µs CPU an event, p99 {run.p99:.1f} ms, {run.failures} failed"
+            )
+        client.delete_log_group(logGroupName=GROUP)
+        client.create_log_group(logGroupName=GROUP)
+        client.create_log_stream(logGroupName=GROUP, logStreamName=STREAM)
+        chosen, now = random.Random(2), int(time.time() * 1000) - 3_600_000
+        for first in range(0, args.events, BATCH):
+            client.put_log_events(
+                logGroupName=GROUP,
+                logStreamName=STREAM,
+                logEvents=[
+                    {"timestamp": now + number // 10, "message": message(chosen, number)}
+                    for number in range(first, first + BATCH)
+                ],
+            )
+        for pattern in ("u123456", '"n\\":77777}"', "500 orders -u1", "{ $.status = 500 && $.ms > 299.9 }"):
+            found, seconds, pages = scanned(client, pattern)
+            print(
+                f"FilterLogEvents {pattern}: {found:,} of {args.events:,} in {seconds:.2f} s, {pages} pages"
+            )
+
+
+if __name__ == "__main__":
+    main()
