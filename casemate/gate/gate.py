@@ -320,6 +320,10 @@ class Gate:
         """An operation by name, for what may not import its service. Raises KeyError."""
         return self._router.operation(service, name)
 
+    def apart(self, work: Callable[[], object]) -> None:
+        """Do something in a thread that may wait for other machines."""
+        self._apart(work)
+
     @property
     def audits(self) -> bool:
         """Whether the journal takes records: background jobs wait until it does."""

@@ -81,9 +81,12 @@ class Job:
             raise LeaseLost(f"job {self.id} is no longer this worker's")
 
 
-Handler = Callable[[Job], None]
-"""Does the work, in transactions of its own. When it returns, the job is finished, unless it did that itself;
-when it raises, it runs again after 1, 2, 4, ... seconds, at most an hour."""
+ELSEWHERE = object()
+"""What a handler returns whose work goes on in another thread, which then finishes the job, or renews its lease."""
+
+Handler = Callable[[Job], object]
+"""Does the work, in transactions of its own. When it returns, the job is finished, unless it did that itself or goes
+on ELSEWHERE; when it raises, it runs again after 1, 2, 4, ... seconds, at most an hour."""
 
 
 def schedule(
@@ -214,8 +217,8 @@ class Jobs:
 
     def _run(self, job: Job) -> None:
         try:
-            self._handlers[job.kind](job)
-            self._store.write(lambda tx: self._finish(tx, job))
+            if self._handlers[job.kind](job) is not ELSEWHERE:
+                self._store.write(lambda tx: self._finish(tx, job))
         except LeaseLost:
             _log.info("job %s (%s) was taken over, cancelled or scheduled anew meanwhile", job.id, job.kind)
         except Exception:

@@ -16,6 +16,7 @@ from casemate.services.secretsmanager import (
     replication,
     tags,
 )
+from casemate.services.secretsmanager.rotating import rotators
 from casemate.services.secretsmanager.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 
-def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
+def jobs(gate: Gate) -> dict[str, Callable[[Job], object]]:
     """The handlers of Secrets Manager's background jobs, by kind."""
     store, secrets, clock = gate.store, gate.parts[Secrets], gate.clock
 
@@ -54,4 +55,5 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
         deletion.KIND: deletion.deleter(
             store, secrets, clock, lambda secret: record("EndSecretVersionDelete", secret), audits
         ),
+        **rotators(gate),
     }

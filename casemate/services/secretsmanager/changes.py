@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hmac import compare_digest
 from typing import Any, cast
 
 from casemate.api import secretsmanager
@@ -15,6 +17,8 @@ from casemate.services.secretsmanager.refusals import (
     no_version,
     token_in_use,
 )
+from casemate.services.secretsmanager.rotating import tell
+from casemate.services.secretsmanager.rotation import abandoned, by_hand, call_off, plan, rotation_of
 from casemate.services.secretsmanager.rows import SecretRow
 from casemate.services.secretsmanager.secret import Secret
 from casemate.services.secretsmanager.secrets import Secrets
@@ -32,12 +36,14 @@ def put_secret_value(
     if value is None:
         raise invalid_request("You must provide either SecretString or SecretBinary.")
     row, token = secret.row, token_in(req)
+    if "RotationToken" in req:
+        _check_token(row, req["RotationToken"])
     if not repeats(call, row, token, value):
         stages = req.get("VersionStages", [CURRENT])
         if not row.versions and CURRENT not in stages:
             # A first value is always current.
             stages = [*stages, CURRENT]
-        row = with_value(call, row, token, value, stages)
+        row = with_value(call, _rotated_by_hand(call, row, token, stages), token, value, stages)
         call.part(Secrets).save(call.tx, replication.followed(call, row, {token: value}))
     return {
         "ARN": row.arn,
@@ -45,6 +51,27 @@ def put_secret_value(
         "VersionId": token,
         "VersionStages": labels.stages_of(row.labels, token),
     }
+
+
+def _rotated_by_hand(call: Call, row: SecretRow, token: str, stages: Iterable[str]) -> SecretRow:
+    """A new current value is as good as a rotation, and one that is in progress ends with it."""
+    rotation = rotation_of(row)
+    if CURRENT not in stages or rotation is None or token == rotation.pending:
+        return row
+    if rotation.pending:
+        row = abandoned(row, rotation)
+        call_off(call.tx, row)
+        tell(call, row, "RotationAbandoned")
+    row = by_hand(row, call.now)
+    plan(call.tx, row)
+    return row
+
+
+def _check_token(row: SecretRow, token: str) -> None:
+    """RotationToken: that of the rotation that is in progress. Raises InvalidParameterException."""
+    rotation = rotation_of(row)
+    if rotation is None or not rotation.token or not compare_digest(rotation.token, token):
+        raise invalid_parameter("The RotationToken is not that of a rotation in progress.")
 
 
 @secretsmanager.UpdateSecret.writes(named_secret, quota=quotas.CHANGES)
@@ -68,7 +95,7 @@ def update_secret(
         token = answer["VersionId"] = token_in(req)
         if call.part(Secrets).find_version(call, row, token) is not None:
             raise token_in_use(token, row.arn)
-        row = with_value(call, row, token, value)
+        row = with_value(call, _rotated_by_hand(call, row, token, (CURRENT,)), token, value)
         values = {token: value}
     call.part(Secrets).save(call.tx, replication.followed(call, row, values))
     return cast("secretsmanager.UpdateSecretResponse", answer)

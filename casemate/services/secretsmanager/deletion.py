@@ -16,6 +16,7 @@ from casemate.services.secretsmanager.refusals import (
     invalid_request,
     on_a_replica,
 )
+from casemate.services.secretsmanager.rotation import call_off, plan, rotation_of, turn
 from casemate.services.secretsmanager.rows import SecretRow
 from casemate.services.secretsmanager.secret import Secret, moment
 from casemate.services.secretsmanager.secrets import Secrets
@@ -71,6 +72,7 @@ def delete_secret(
         secret.must_not_be_deleted()
         deletion = call.now + days * DAY
         secrets.save(call.tx, row._replace(deletion=deletion, changed=call.now))
+        call_off(call.tx, row)
         place = {"account": row.account, "region": row.region, "name": row.name}
         schedule(call.tx, KIND, deletion, place, id=_job_id(row))
     return {"ARN": row.arn, "Name": row.name, "DeletionDate": moment(deletion)}
@@ -84,7 +86,12 @@ def restore_secret(
     row = secret.row
     if row.deletion is not None:
         cancel(call.tx, _job_id(row))
-        call.part(Secrets).save(call.tx, row._replace(deletion=None, changed=call.now))
+        row = row._replace(deletion=None, changed=call.now)
+        call.part(Secrets).save(call.tx, row)
+        plan(call.tx, row)
+        rotation = rotation_of(row)
+        if rotation is not None and rotation.pending:
+            turn(call.tx, row, rotation, call.now)
     return {"ARN": row.arn, "Name": row.name}
 
 
@@ -92,6 +99,7 @@ def remove(secrets: Secrets, tx: Tx, row: SecretRow) -> None:
     """Delete a secret now, with all that is planned for it."""
     secrets.delete(tx, row)
     cancel(tx, _job_id(row))
+    call_off(tx, row)
 
 
 def _job_id(row: SecretRow) -> str:

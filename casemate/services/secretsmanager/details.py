@@ -10,6 +10,7 @@ from casemate.gate.call import Call
 from casemate.gate.markers import read_marker, write_marker
 from casemate.services.secretsmanager import labels, quotas, replication
 from casemate.services.secretsmanager.refusals import invalid_token
+from casemate.services.secretsmanager.rotation import rotation_of
 from casemate.services.secretsmanager.rows import VERSION_COLUMNS, SecretRow
 from casemate.services.secretsmanager.secret import Secret, moment
 from casemate.services.secretsmanager.secrets import Secrets
@@ -30,6 +31,7 @@ def details(
         "Name": row.name,
         "Description": row.description,
         "KmsKeyId": row.kms_key_id,
+        **_rotation(row),
         "LastChangedDate": moment(row.changed),
         "LastAccessedDate": moment(accessed) if accessed else None,
         "DeletedDate": None if row.deletion is None else moment(row.deletion),
@@ -40,7 +42,28 @@ def details(
         "PrimaryRegion": row.primary_region,
         "ReplicationStatus": [] if listed else replication.status(row, replicas_accessed or {}),
     }
-    return {name: value for name, value in shown.items() if value or (name == "Tags" and not listed)}
+    kept = {"RotationEnabled"} if listed else {"RotationEnabled", "Tags"}
+    return {name: value for name, value in shown.items() if value or (name in kept and value is not None)}
+
+
+def _rotation(row: SecretRow) -> dict[str, Any]:
+    """Nothing of a secret that was never configured to be rotated."""
+    rotation = rotation_of(row)
+    if rotation is None:
+        return {}
+    rules = {
+        "AutomaticallyAfterDays": rotation.rules.days or rotation.shown_days,
+        "Duration": f"{rotation.rules.duration}h" if rotation.rules.duration else "",
+        "ScheduleExpression": rotation.rules.schedule,
+    }
+    return {
+        "RotationEnabled": rotation.enabled,
+        "RotationLambdaARN": rotation.function,
+        "RotationRules": {name: value for name, value in rules.items() if value},
+        "LastRotatedDate": moment(rotation.last) if rotation.last else None,
+        # The last second of the window.
+        "NextRotationDate": moment(rotation.end - 1) if rotation.end else None,
+    }
 
 
 @secretsmanager.DescribeSecret.reads(named_secret, quota=quotas.READS)

@@ -73,7 +73,7 @@ def stop_replication_to_replica(
     primary = secrets.load(call.tx, row.account, row.primary_region, row.name)
     if primary is not None:
         secrets.save(call.tx, _without(primary.row, row.region))
-    # How the primary secret is rotated is its own affair.
+    # How the primary secret is rotated stays its own affair.
     secrets.save(call.tx, row._replace(primary_region="", rotation={}, changed=call.now))
     return {"ARN": row.arn}
 
