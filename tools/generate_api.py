@@ -188,17 +188,26 @@ class _Types:
         name = self.name(shape.name)
         if not shape.members:
             return _empty(name)
-        members = {}
-        for member, target in shape.members.items():
-            if target.serialization.get("eventstream"):
-                continue
-            hint = self._hint(target)
-            required = member in shape.required_members and not target.serialization.get("streaming")
-            members[member] = hint if required else f"NotRequired[{hint}]"
-        if not members:
+        hints = {
+            member: self._hint(target)
+            for member, target in shape.members.items()
+            if not target.serialization.get("eventstream")
+        }
+        if not hints:
             return _empty(name)
         # A member that is no identifier, or that would shadow a name its neighbours' types use.
-        if any(not m.isidentifier() or keyword.iskeyword(m) or m in TAKEN for m in members):
+        as_call = any(not m.isidentifier() or keyword.iskeyword(m) or m in TAKEN for m in hints)
+        if as_call:
+            # What is an argument is evaluated, and what it names may come later.
+            known = SCALARS.values()
+            hints = {member: hint if hint in known else f'"{hint}"' for member, hint in hints.items()}
+        members = {
+            member: hint
+            if member in shape.required_members and not shape.members[member].serialization.get("streaming")
+            else f"NotRequired[{hint}]"
+            for member, hint in hints.items()
+        }
+        if as_call:
             entries = [f'        "{member}": {hint},' for member, hint in members.items()]
             return "\n".join([f"{name} = TypedDict(", f'    "{name}",', "    {", *entries, "    },", ")"])
         return "\n".join([f"class {name}(TypedDict):", *(_member(m, hint) for m, hint in members.items())])

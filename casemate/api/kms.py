@@ -605,7 +605,7 @@ if TYPE_CHECKING:
     KeyLastUsageData = TypedDict(
         "KeyLastUsageData",
         {
-            "Operation": NotRequired[KeyLastUsageTrackingOperation],
+            "Operation": NotRequired["KeyLastUsageTrackingOperation"],
             "Timestamp": NotRequired[datetime.datetime],
             "CloudTrailEventId": NotRequired[str],
             "KmsRequestId": NotRequired[str],

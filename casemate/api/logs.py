@@ -782,8 +782,8 @@ if TYPE_CHECKING:
             "to": NotRequired[int],
             "destination": NotRequired[str],
             "destinationPrefix": NotRequired[str],
-            "status": NotRequired[ExportTaskStatus],
-            "executionInfo": NotRequired[ExportTaskExecutionInfo],
+            "status": NotRequired["ExportTaskStatus"],
+            "executionInfo": NotRequired["ExportTaskExecutionInfo"],
         },
     )
 

@@ -64,7 +64,7 @@ def _ordered(sign: str, number: float) -> Test:
 
 def number_of(value: object) -> float | None:
     """The value as a number, where it is one or is written as one."""
-    if value.__class__ is float or value.__class__ is int:
+    if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     if isinstance(value, str) and NUMBER.fullmatch(value) is not None:
         return float(value)
