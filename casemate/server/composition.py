@@ -96,6 +96,7 @@ from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.cors import Preflights
 from casemate.services.s3.object_rows import Objects
 from casemate.services.s3.quotas import QUOTAS as S3_QUOTAS
+from casemate.services.s3.upload_rows import Uploads
 from casemate.services.secretsmanager.accesses import OBSERVER as SECRETS_OBSERVER
 from casemate.services.secretsmanager.quotas import QUOTAS as SECRETS_QUOTAS
 from casemate.services.secretsmanager.secrets import DOMAINS as SECRETS_DOMAINS
@@ -327,6 +328,7 @@ def _build(
         IssuerKeys: _issuer_keys(opened.config),
         AuthorizationMessages: AuthorizationMessages(opened.root),
         SessionTokens: tokens,
+        Uploads: Uploads(opened.keyring),
         Uses: uses,
         Bills: _bills(organizations_of),
         Meter: meter,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from casemate.services.s3 import (
     attributes,
+    completing,
     control,
     copying,
     cors,
@@ -16,6 +17,8 @@ from casemate.services.s3 import (
     lifecycle,
     listing,
     listing_objects,
+    listing_uploads,
+    multipart,
     object_tagging,
     ownership,
     policies,
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attributes",
+    "completing",
     "control",
     "copying",
     "cors",
@@ -50,6 +54,8 @@ __all__ = [
     "lifecycle",
     "listing",
     "listing_objects",
+    "listing_uploads",
+    "multipart",
     "object_tagging",
     "ownership",
     "policies",

@@ -17,6 +17,7 @@ from casemate.services.s3.resources import Bucket, S3Resource
 from casemate.services.s3.settings import NEW
 from casemate.services.s3.tag_rules import checked_tags
 from casemate.services.s3.targets import named_bucket
+from casemate.services.s3.upload_rows import Uploads
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -145,5 +146,6 @@ def delete_bucket(call: Call, req: s3.DeleteBucketRequest, bucket: Bucket) -> s3
         raise AwsError(
             "BucketNotEmpty", "The bucket you tried to delete is not empty", 409, BucketName=bucket.name
         )
+    call.part(Uploads).forget_all(call.tx, bucket, call.now)
     call.part(Buckets).delete(call.tx, bucket)
     return {}

@@ -72,11 +72,11 @@ def _asked(req: Mapping[str, Any]) -> Asked:
         raise invalid_argument(
             "Argument maxKeys must be an integer between 0 and 2147483647", "maxKeys", str(most)
         )
-    shown = _encoded if req.get("EncodingType") == "url" else str
+    shown = encoded if req.get("EncodingType") == "url" else str
     return Asked(req.get("Prefix", ""), req.get("Delimiter", ""), min(most, MOST_KEYS), shown)
 
 
-def _encoded(name: str) -> str:
+def encoded(name: str) -> str:
     return quote_plus(name, safe="/*")
 
 

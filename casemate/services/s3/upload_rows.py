@@ -1,0 +1,131 @@
+"""The rows of multipart uploads, and what requests on them act on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from casemate.engine.envelope.errors import Tampered
+from casemate.errors import AwsError
+from casemate.gate.keyring import Keyring
+from casemate.services.s3.object_rows import discard_bodies
+from casemate.services.s3.object_targets import NewObject, new_object
+from casemate.services.s3.refusals import log_tampered
+from casemate.services.s3.resources import Bucket
+from casemate.store.database import Tx
+from casemate.store.ids import new_id
+
+if TYPE_CHECKING:
+    from casemate.gate.call import Call
+
+_PURPOSE = "s3-upload"
+
+
+class UploadRow(NamedTuple):
+    """A multipart upload that is under way. started: seconds since the epoch; about: Object, what is told of the
+    object that it makes; Encryption; Algorithm and Type of its checksums; Initiator."""
+
+    key: str
+    id: str
+    started: float
+    about: Mapping[str, Any]
+
+
+class Uploads:
+    """The multipart uploads of all buckets, one per worker: ``call.part(Uploads)``. All of it in a transaction."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def __repr__(self) -> str:
+        return "<Uploads>"
+
+    def begin(self, tx: Tx, bucket: Bucket, key: str, now: float, about: Mapping[str, Any]) -> UploadRow:
+        row = UploadRow(key, new_id(), float(now), about)
+        sealed = self._keyring.account_key(bucket.account, tx).wrap(
+            orjson.dumps(about), _PURPOSE, *_bound(bucket, row)
+        )
+        tx.run(
+            "INSERT INTO s3_uploads (bucket, key, id, started, sealed) VALUES (?, ?, ?, ?, ?)",
+            (bucket.id, key.encode(), row.id, row.started, sealed),
+        )
+        return row
+
+    def find(self, tx: Tx, bucket: Bucket, key: str, upload_id: str) -> UploadRow | None:
+        """The upload, None where there is none. Raises Tampered."""
+        found = tx.one(
+            "SELECT key, id, started, sealed FROM s3_uploads WHERE bucket = ? AND key = ? AND id = ?",
+            (bucket.id, key.encode(), upload_id),
+        )
+        return None if found is None else self.opened(tx, bucket, found)
+
+    def opened(self, tx: Tx, bucket: Bucket, columns: tuple[Any, ...]) -> UploadRow:
+        """The row of these columns: key, id, started, sealed. Raises Tampered."""
+        key, upload_id, started, sealed = columns
+        row = UploadRow(bytes(key).decode(), upload_id, started, {})
+        about = self._keyring.account_key(bucket.account, tx).unwrap(sealed, _PURPOSE, *_bound(bucket, row))
+        return row._replace(about=orjson.loads(about))
+
+    def forget(self, tx: Tx, bucket: Bucket, row: UploadRow) -> None:
+        """Remove the upload's row; its parts are somebody else's matter."""
+        tx.run(
+            "DELETE FROM s3_uploads WHERE bucket = ? AND key = ? AND id = ?",
+            (bucket.id, row.key.encode(), row.id),
+        )
+
+    def forget_all(self, tx: Tx, bucket: Bucket, now: float) -> None:
+        """Give up all uploads of a bucket, which goes itself."""
+        discard_bodies(
+            tx, "holder IN (SELECT id FROM s3_uploads WHERE bucket = ?) AND part > 0", (bucket.id,), now
+        )
+        tx.run("DELETE FROM s3_uploads WHERE bucket = ?", (bucket.id,))
+
+
+def _bound(bucket: Bucket, row: UploadRow) -> tuple[str, ...]:
+    return (bucket.id, row.key, row.id, repr(float(row.started)))
+
+
+class NamedUpload(NewObject):
+    """An upload that a request names. row: None where there is none."""
+
+    __slots__ = ("row",)
+
+    row: UploadRow | None
+
+    @property
+    def upload(self) -> UploadRow:
+        """What is there once the caller was authorised: who is not, is not told that it is not."""
+        assert self.row is not None
+        return self.row
+
+
+def no_such_upload(upload_id: str) -> AwsError:
+    return AwsError(
+        "NoSuchUpload",
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
+        "completed.",
+        404,
+        UploadId=upload_id,
+    )
+
+
+def find_upload(call: Call, request: Mapping[str, Any]) -> NamedUpload:
+    """Bucket, Key and UploadId, also where there is no such upload."""
+    new = new_object(call, request)
+    target = NamedUpload(new.bucket, new.key, new.asks)
+    try:
+        target.row = call.part(Uploads).find(call.tx, new.bucket, new.key, request["UploadId"])
+    except Tampered as error:
+        raise log_tampered(f"upload {request['UploadId']}", error) from error
+    return target
+
+
+def named_upload(call: Call, request: Mapping[str, Any]) -> NamedUpload:
+    """Bucket, Key and UploadId, of an upload that is to be continued."""
+    target = find_upload(call, request)
+    target.creates = False
+    if target.row is None:
+        target.missing = no_such_upload(request["UploadId"])
+    return target
