@@ -89,7 +89,8 @@ def _aware(moment: datetime) -> datetime:
 
 def to_epoch(moment: datetime) -> float:
     """Seconds with milliseconds, as AWS's JSON has them."""
-    return (_aware(moment) - _EPOCH) // timedelta(milliseconds=1) / 1000
+    since = _aware(moment) - _EPOCH
+    return (since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000) / 1000
 
 
 def to_iso8601(moment: datetime) -> str:
