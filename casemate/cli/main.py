@@ -22,6 +22,11 @@ serving
   init             prepare a data directory without serving
   env              print a shell's exports for AWS tools
 
+parameters and secrets for people
+  run              run a command with parameters and secrets in its environment
+  import           take over values from dotenv, JSON or Vault/OpenBao
+  export           hand values out to dotenv, JSON or Vault/OpenBao
+
 who may what
   whoami           who the shell's AWS credentials are
   explain          why a call was allowed or refused: each statement, and what decided
@@ -204,6 +209,55 @@ def _parser() -> argparse.ArgumentParser:
         "check a data directory and its server, and say what to do about problems",
         "  casemate doctor --data /var/lib/casemate",
     )
+
+    runs = command(
+        "run",
+        "run:run",
+        "run a command with parameters and secrets in its environment, and nowhere else",
+        "  casemate run --env-from ssm:/app/prod --env-from secret:db -- ./server --port 8000\n"
+        "  casemate run --env-from ssm:/app/prod --profile deploy -- env",
+    )
+    runs.add_argument(
+        "--env-from",
+        metavar="PLACE",
+        action="append",
+        required=True,
+        help="ssm:/path (the parameters below it: db/password is DB_PASSWORD) or secret:NAME (its members); may be "
+        "repeated",
+    )
+    runs.add_argument("--profile", metavar="NAME", help="a profile of the AWS CLI's configuration")
+    runs.add_argument("command_line", metavar="-- COMMAND", nargs=argparse.REMAINDER, help="what to run")
+    for name, function, what, examples in (
+        (
+            "import",
+            "import_",
+            "take over values from elsewhere into parameters or a secret",
+            "  casemate import dotenv:.env ssm:/app/prod --dry-run\n"
+            "  casemate import vault:secret/app secret:app",
+        ),
+        (
+            "export",
+            "export",
+            "hand out the values of parameters or of a secret",
+            "  casemate export ssm:/app/prod dotenv:.env\n  casemate export secret:app json:-",
+        ),
+    ):
+        moved = command(name, f"transfer:{function}", what, examples)
+        places_help = "ssm:/path, secret:NAME, dotenv:FILE, json:FILE or vault:MOUNT/PATH; FILE may be -"
+        moved.add_argument("source", metavar="FROM", help=places_help)
+        moved.add_argument("target", metavar="TO", help="the same; what it has besides stays")
+        moved.add_argument(
+            "--dry-run", action="store_true", help="only show what would change: names, and no values"
+        )
+        moved.add_argument("--delete", action="store_true", help="delete what TO has and FROM has not")
+        moved.add_argument(
+            "--type",
+            choices=("SecureString", "String"),
+            default="SecureString",
+            help="of parameters that are new (default: SecureString)",
+        )
+        moved.add_argument("--key-id", metavar="KEY", help="the KMS key of what is new")
+        moved.add_argument("--profile", metavar="NAME", help="a profile of the AWS CLI's configuration")
 
     whoami = command(
         "whoami",
