@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import hmac
 import time
+from collections.abc import Mapping
 
-from casemate.gate.auth_errors import auth_error
+from casemate.gate.auth_errors import auth_error, shown
 from casemate.gate.body import Signed
 from casemate.gate.call import Call
-from casemate.gate.claim import read_claim
-from casemate.gate.identity import ANONYMOUS, Credential, Directory, unknown_caller
+from casemate.gate.claim import (
+    ALGORITHM,
+    Claim,
+    Presigned,
+    Scope,
+    parse_credential,
+    read_claim,
+    read_date,
+)
+from casemate.gate.identity import ANONYMOUS, Credential, Directory, Identity, unknown_caller
 from casemate.gate.regions import regions
 from casemate.gate.router import Route
-from casemate.gate.signature import body_hash, check_body, check_scope, payload_of, verify
+from casemate.gate.signature import body_hash, check_body, check_scope, payload_of, signing_key, verify
 
 
 def authenticate(call: Call, route: Route, directory: Directory) -> bool:
@@ -30,14 +40,7 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
     scope = claim.scope
     try:
         check_scope(claim, family, route.signing_name, regions())
-        if claim.session_token is None:
-            credential = directory.credential(scope.access_key_id, call.transaction)
-            if credential is None:
-                raise auth_error(family, "unknown-key", AWSAccessKeyId=scope.access_key_id)
-            if not credential.active:
-                raise auth_error(family, "inactive-key", AWSAccessKeyId=scope.access_key_id)
-        else:
-            credential = _of_session(call, route, directory, scope.access_key_id, claim.session_token)
+        credential = _credential(call, route, directory, scope.access_key_id, claim.session_token)
         payload = payload_of(claim, family, headers)
         computed = b""
         if family == "s3":
@@ -69,6 +72,46 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
     return True
 
 
+def authenticate_form(call: Call, route: Route, fields: Mapping[str, str]) -> Identity:
+    """Who signed a browser's form: fields by name in lower case, policy and x-amz-* among them. Raises AWS's refusal,
+    and Miss. Source: "Authenticating Requests in Browser-Based Uploads Using POST"."""
+    directory, family = call.gate.directory, route.family
+    algorithm = fields["x-amz-algorithm"].encode()
+    if algorithm != ALGORITHM:
+        raise auth_error(family, "unsupported-algorithm", presigned=True, algorithm=shown(algorithm))
+    scope = Scope(parse_credential(fields["x-amz-credential"].encode(), family, presigned=True), b"host")
+    timestamp, epoch = read_date(fields["x-amz-date"].encode(), family, presigned=True)
+    token, signature = fields.get("x-amz-security-token"), fields["x-amz-signature"].encode()
+    claim = Claim(scope, signature, timestamp, epoch, token, None, Presigned(None, []))
+    try:
+        check_scope(claim, family, route.signing_name, regions())
+        credential = _credential(call, route, directory, scope.access_key_id, token)
+        if not timestamp.startswith(scope.day):
+            raise auth_error(
+                family,
+                "scope-date",
+                presigned=True,
+                scope_date=scope.date,
+                day=timestamp[:8].decode(),
+                date=timestamp.decode(),
+            )
+        policy = fields["policy"].encode()
+        if not hmac.compare_digest(signing_key(scope, credential.secret).sign(policy), signature):
+            raise auth_error(
+                family,
+                "signature-mismatch",
+                AWSAccessKeyId=scope.access_key_id,
+                StringToSign=fields["policy"],
+                SignatureProvided=shown(signature),
+            )
+    except Exception:
+        call.identity = unknown_caller(scope.access_key_id)
+        raise
+    call.region = scope.region
+    directory.used(credential.user, credential.identity.account, call.now, route.signing_name, call.region)
+    return credential.identity
+
+
 def admit_anonymous(call: Call, route: Route) -> None:
     """An unsigned request, where policies may allow it: S3's. Raises AwsError for all others."""
     if route.family != "s3":
@@ -78,6 +121,20 @@ def admit_anonymous(call: Call, route: Route) -> None:
         check_body(route.family, payload, body_hash(call.exchange.body))
     call.signed = Signed(payload, None, "", route.family)
     call.identity = ANONYMOUS
+
+
+def _credential(
+    call: Call, route: Route, directory: Directory, access_key_id: str, token: str | None
+) -> Credential:
+    """What a claim's access key is good for. Raises AwsError."""
+    if token is not None:
+        return _of_session(call, route, directory, access_key_id, token)
+    credential = directory.credential(access_key_id, call.transaction)
+    if credential is None:
+        raise auth_error(route.family, "unknown-key", AWSAccessKeyId=access_key_id)
+    if not credential.active:
+        raise auth_error(route.family, "inactive-key", AWSAccessKeyId=access_key_id)
+    return credential
 
 
 def _of_session(call: Call, route: Route, directory: Directory, access_key_id: str, token: str) -> Credential:

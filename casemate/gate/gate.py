@@ -130,6 +130,7 @@ class Gate:
         relaxed: bool = False,
         apart: Callable[..., object] | None = None,
         address: S3Address | None = None,
+        form: Route | None = None,
         announcer: Announcer | None = None,
     ) -> None:
         self.clock = clock
@@ -154,7 +155,7 @@ class Gate:
         self._journal = journal
         self._region = region
         self._relaxed = relaxed
-        self._router = Router(apis, paths, address)
+        self._router = Router(apis, paths, address, form)
         self._throttle = throttle
 
     # --- what the transport calls, in the event loop

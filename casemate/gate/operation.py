@@ -111,12 +111,17 @@ class Operation(Generic[Req, Res]):
         return self._serve(Mode.WRITE, resolver, wanted, read_only, quota, not read_only)
 
     def streams(
-        self, resolver: Resolver[T], *needs: Need, quota: str | QuotaOf = "", read_only: bool = False
+        self,
+        resolver: Resolver[T],
+        *needs: Need,
+        quota: str | QuotaOf = "",
+        read_only: bool = False,
+        proof: Callable[[Call, Req], Identity] | None = None,
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         """Serve it by a handler that calls ``call.transfer`` and then changes rows. The caller is authorised before a
         byte of the body is read, and again by the state in which the rows change."""
         wanted = needs or (Need(self.action),)
-        return self._serve(Mode.STREAM, resolver, wanted, read_only, quota, not read_only)
+        return self._serve(Mode.STREAM, resolver, wanted, read_only, quota, not read_only, proof)
 
     def _serve(
         self,

@@ -81,14 +81,16 @@ class Unroutable(Exception):
 
 class Router:
     """The routes of the served services. paths: further routes by exact method and path (the server's own); address:
-    how S3's requests name buckets."""
+    how S3's requests name buckets; form: where browsers' uploads by a form go."""
 
     def __init__(
         self,
         apis: Sequence[Api],
         paths: Mapping[tuple[str, bytes], Route] | None = None,
         address: S3Address | None = None,
+        form: Route | None = None,
     ) -> None:
+        self._form = form
         self._address = address or S3Address()
         self._by_target = {api.target_prefix: api for api in apis if api.target_prefix}
         self._by_service = {api.service: api for api in apis}
@@ -167,6 +169,8 @@ class Router:
         path, s3 = exchange.path, api.service == "s3"
         if s3:
             path = self._address.path(path, exchange.headers)
+            if self._form is not None and is_form(exchange):
+                return self._form._replace(codec=AddressedCodec(self._form.codec, self._address))
         name = wire.route_rest(api.service, exchange.method, path, exchange.query, exchange.headers)
         if name is None:
             raise Unroutable(
@@ -242,6 +246,13 @@ class Router:
             api.region,
         )
         return route
+
+
+def is_form(exchange: Exchange) -> bool:
+    """Whether a request is a browser's upload by a form."""
+    return exchange.method == "POST" and exchange.headers.get(b"content-type", b"").lower().startswith(
+        b"multipart/form-data"
+    )
 
 
 _SCOPE = re.compile(

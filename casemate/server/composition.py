@@ -95,6 +95,7 @@ from casemate.services.s3.bucket_keys import BucketKeys
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.cors import Preflights
 from casemate.services.s3.object_rows import Objects
+from casemate.services.s3.posting import ROUTE as FORM_ROUTE
 from casemate.services.s3.quotas import QUOTAS as S3_QUOTAS
 from casemate.services.s3.upload_rows import Uploads
 from casemate.services.secretsmanager.accesses import OBSERVER as SECRETS_OBSERVER
@@ -357,6 +358,7 @@ def _build(
         address=S3Address(settings.tls_names),
         cors=Cors(opened.config.cors_origins),
         bucket_cors=Preflights(parts[Buckets]),
+        form=FORM_ROUTE,
         relaxed=opened.config.audit == "relaxed",
     )
     return Built(gate, directory, uses, meter)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from casemate.gate.resource import Value
+from casemate.gate.router import is_form
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -86,19 +87,12 @@ def _query(call: Call) -> Mapping[str, str]:
     return dict(parse_qsl(query.decode("latin-1"))) if b"X-Amz-" in query else {}
 
 
-def _is_form(call: Call) -> bool:
-    """A browser's upload by a POST form."""
-    return call.exchange.method == "POST" and call.exchange.headers.get(
-        b"content-type", b""
-    ).lower().startswith(b"multipart/form-data")
-
-
 def _auth_type(call: Call, _request: Mapping[str, Any]) -> Value:
     if b"authorization" in call.exchange.headers:
         return "REST-HEADER"
     if "X-Amz-Signature" in _query(call):
         return "REST-QUERY-STRING"
-    return "POST" if _is_form(call) else None
+    return "POST" if is_form(call.exchange) and call.identity.principal.kind != "anonymous" else None
 
 
 def _signature_version(call: Call, request: Mapping[str, Any]) -> Value:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import urandom
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.api import s3
 from casemate.errors import AwsError
+from casemate.gate.body import Body
 from casemate.gate.call import Call
 from casemate.services.s3 import about as told
 from casemate.services.s3 import locks, sealing
@@ -62,11 +63,18 @@ def check_served(request: Mapping[str, Any]) -> None:
 @s3.PutObject.streams(new_object, *NEEDS_OF_NEW)
 def put_object(call: Call, req: s3.PutObjectRequest, target: NewObject) -> s3.PutObjectOutput:
     """Make an object, or another version of it, of the body, which is encrypted as it comes."""
+    return put(call, req, target, call.body)
+
+
+def put(
+    call: Call, req: s3.PutObjectRequest, target: NewObject, body: Callable[[], Body]
+) -> s3.PutObjectOutput:
+    """The same of a body that comes in whatever way. body: is asked for it once, before it has come."""
     bucket, key = target.bucket, target.key
     about = told.told(req)
     check_served(req)
     check_acl(bucket, req)
-    received = call.moved or _receive(call, req, bucket, key)
+    received = call.moved or _receive(call, req, bucket, key, body())
     about["ETag"] = received.etag
     about["Encryption"] = received.encryption.kept
     locks.lock_new(call, bucket, req, about)
@@ -81,9 +89,8 @@ def put_object(call: Call, req: s3.PutObjectRequest, target: NewObject) -> s3.Pu
     return answer  # type: ignore[return-value]  # mypy knows no TypedDict that is put together
 
 
-def _receive(call: Call, request: Mapping[str, Any], bucket: Bucket, key: str) -> Received:
+def _receive(call: Call, request: Mapping[str, Any], bucket: Bucket, key: str, body: Body) -> Received:
     """Have the body come, once."""
-    body = call.body()
     check_size(body.size)
     encryption = sealing.begin(call, bucket, key, sealing.wanted(call, request, bucket))
     is_md5 = sealing.etag_is_md5(encryption.kept)
@@ -94,6 +101,8 @@ def _receive(call: Call, request: Mapping[str, Any], bucket: Bucket, key: str) -
     def receive() -> Received:
         stored = bodies.store(body, body.size, encryption.keys.body(), integrity.hashes, integrity.check)
         etag = integrity.md5 if is_md5 else urandom(16)
+        # Of a form it is known only now.
+        stored = stored._replace(size=body.size)
         return Received(stored, encryption, integrity.algorithm, integrity.shown(), etag.hex())
 
     quick = call.body_is_held and body.size <= INLINE
