@@ -47,6 +47,7 @@ SERVED = (
     "s3control",
     "ssm",
     "secretsmanager",
+    "events",
 )
 """botocore's names of the services that Casemate serves."""
 

@@ -121,9 +121,7 @@ def _lines(config: Config, options: argparse.Namespace, prices: Prices) -> tuple
     """The month's lines, the month, and the day it is."""
     from casemate.engine.billing.bill import month_of
     from casemate.engine.envelope.errors import EnvelopeError
-    from casemate.server.composition import BILLED, OBSERVERS, open_data
-    from casemate.server.journal_cipher import JournalCipher
-    from casemate.services.ce.meter import Meter
+    from casemate.server.composition import meter_of, open_data
     from casemate.services.ce.usage import today
     from casemate.store.errors import StoreError
     from casemate.store.journal_format import JournalTampered
@@ -134,7 +132,7 @@ def _lines(config: Config, options: argparse.Namespace, prices: Prices) -> tuple
         raise CommandError(f"the data cannot be opened: {error}", "`casemate doctor` tells more.") from None
     try:
         try:
-            Meter(opened.store, config.journal, JournalCipher(opened.root), BILLED, OBSERVERS).catch_up()
+            meter_of(opened).catch_up()
         except JournalTampered as error:
             print(f"casemate: the audit journal is not as it was written: {error}", file=sys.stderr)
             print("What comes after that place is not in these costs.", file=sys.stderr)

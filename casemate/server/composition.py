@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.api import ce as ce_api
+from casemate.api import events as events_api
 from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
 from casemate.api import lambda_ as lambda_api
@@ -45,6 +46,7 @@ from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
 from casemate.services import (
     ce,
+    events,
     iam,
     kms,
     lambda_,
@@ -60,6 +62,14 @@ from casemate.services.ce import meter as ce_meter
 from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
 from casemate.services.ce.usage import Bill, Bills
+from casemate.services.events import store as events_store
+from casemate.services.events import trail as events_trail
+from casemate.services.events.buses import Buses
+from casemate.services.events.dispatch import Dispatcher
+from casemate.services.events.outbox import Outbox
+from casemate.services.events.quotas import QUOTAS as EVENTS_QUOTAS
+from casemate.services.events.store import Things
+from casemate.services.events.trail import Followers
 from casemate.services.iam import store as iam_store
 from casemate.services.iam.accesses import OBSERVER as IAM_OBSERVER
 from casemate.services.iam.accounts import IamAccounts
@@ -123,11 +133,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (ce, iam, kms, lambda_, logs, organizations, s3, secretsmanager, servicequotas, ssm, sts)
+SERVICES = (ce, events, iam, kms, lambda_, logs, organizations, s3, secretsmanager, servicequotas, ssm, sts)
 
 MIGRATIONS = (
     discover("casemate.gate"),
     discover("casemate.services.ce"),
+    discover("casemate.services.events"),
     discover("casemate.services.iam"),
     discover("casemate.services.kms"),
     discover("casemate.services.lambda_"),
@@ -141,6 +152,7 @@ MIGRATIONS = (
 
 APIS = (
     ce_api.API,
+    events_api.API,
     iam_api.API,
     kms_api.API,
     lambda_api.API,
@@ -155,6 +167,7 @@ APIS = (
 )
 
 QUOTAS = (
+    EVENTS_QUOTAS,
     IAM_QUOTAS,
     KMS_QUOTAS,
     LAMBDA_QUOTAS,
@@ -182,6 +195,7 @@ DOMAINS = (
     kms_key_stores.DOMAIN,
     quota_values.DOMAIN,
     ssm_parameters.SETTINGS,
+    *(events_store.domain(shard) for shard in range(events_store.SHARDS)),
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
     *SECRETS_DOMAINS,
     *(kms_grants.domain(shard) for shard in range(kms_grants.SHARDS)),
@@ -220,11 +234,13 @@ class Worker:
     apart: ThreadPoolExecutor
     uses: Uses
     meter: Meter
+    dispatcher: Dispatcher
 
     def close(self) -> None:
         """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
         closes last."""
         self.jobs.stop()
+        self.dispatcher.stop()
         self.meter.stop()
         self.threads.shutdown(wait=True)
         self.apart.shutdown(wait=True)
@@ -281,8 +297,8 @@ def open_worker(
     jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
     _write_uses(loop, uses, opened.store)
     if number == 0:
-        _count_usage(loop, meter, threads)
-    return Worker(opened, journal, gate, jobs, threads, apart, uses, meter)
+        _count_usage(loop, meter, threads, Followers(opened.store))
+    return Worker(opened, journal, gate, jobs, threads, apart, uses, meter, Dispatcher(gate))
 
 
 class Built(NamedTuple):
@@ -307,7 +323,9 @@ def _build(
     tokens = SessionTokens(opened.root)
     directory = IamDirectory(opened.store, opened.keyring, uses, tokens, organizations_of)
     values = Values(opened.store, QUOTAS, opened.config.quota_approval)
-    meter = Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, OBSERVERS)
+    buses = Buses(opened.store, opened.keyring)
+    outbox = Outbox(buses, opened.keyring)
+    meter = _meter(opened, buses, outbox)
     settings = opened.config
     parts: dict[type, Any] = {
         Entities: directory.entities,
@@ -316,6 +334,9 @@ def _build(
         Bodies: Bodies(open_blobs(str(settings.blobs))),
         BucketKeys: BucketKeys(),
         Buckets: Buckets(opened.store, opened.keyring),
+        Buses: buses,
+        Outbox: outbox,
+        Things: buses.things,
         Backends: Backends(settings.cloudhsm_clusters, settings.xks_proxies, settings.xks_timeout),
         Keys: opened.keys,
         KeyStores: KeyStores(opened.store, opened.keyring),
@@ -353,6 +374,7 @@ def _build(
         soon=soon,
         parts=parts,
         quotas=values,
+        announcer=outbox,
         paths=paths,
         region=opened.config.region,
         address=S3Address(settings.tls_names),
@@ -386,6 +408,18 @@ class _NoJournal:
         raise JournalUnavailable("there is no journal")
 
 
+def meter_of(opened: Opened) -> Meter:
+    """The reader of the audit, for the commands that need no server."""
+    buses = Buses(opened.store, opened.keyring)
+    return _meter(opened, buses, Outbox(buses, opened.keyring))
+
+
+def _meter(opened: Opened, buses: Buses, outbox: Outbox) -> Meter:
+    """Whoever reads the audit shows it to all: what is read is read once."""
+    observers = (*OBSERVERS, events_trail.observer(opened.store, buses, outbox))
+    return Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, observers)
+
+
 def bills_of(opened: Opened) -> Bills:
     """Which accounts are billed together, for the commands that need no server."""
     return _bills(Organizations(opened.store, opened.keyring, IamAccounts(opened.keyring)))
@@ -404,20 +438,27 @@ def _bills(organizations: Organizations) -> Bills:
     return Bills(of)
 
 
-def _count_usage(loop: asyncio.AbstractEventLoop, meter: Meter, threads: ThreadPoolExecutor) -> None:
-    """Count what is in the journal, now and again for as long as the loop runs; one worker for all of the machine."""
+def _count_usage(
+    loop: asyncio.AbstractEventLoop, meter: Meter, threads: ThreadPoolExecutor, followed: Followers
+) -> None:
+    """Count what is in the journal, now and again for as long as the loop runs, and more often while there are rules
+    that wait for what is found; one worker for all of the machine."""
+    counted = loop.time()
 
     def count() -> None:
+        nonlocal counted
         try:
-            meter.catch_up(gently=True)
+            if followed() or loop.time() >= counted + ce_meter.EVERY:
+                counted = loop.time()
+                meter.catch_up(gently=True)
         except (JournalTampered, StoreError) as error:
             log.error("usage is not counted: %s", error)
 
     def begin() -> None:
         threads.submit(count)
-        loop.call_later(ce_meter.EVERY, begin)
+        loop.call_later(followed.EVERY, begin)
 
-    loop.call_later(ce_meter.EVERY, begin)
+    loop.call_later(followed.EVERY, begin)
 
 
 def _write_uses(loop: asyncio.AbstractEventLoop, uses: Uses, store: Store) -> None:
@@ -475,6 +516,7 @@ def _with_control(
 def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
     """The background jobs of all services, by kind."""
     return {
+        **events.jobs(gate),
         **kms.jobs(gate),
         **logs.jobs(gate),
         **organizations.jobs(gate),

@@ -205,6 +205,7 @@ async def _serve(
     if config.workers == 1:
         loop.add_signal_handler(signal.SIGINT, told)
     worker.jobs.start()
+    worker.dispatcher.start()
     counters = Counters()
 
     def ready() -> None:

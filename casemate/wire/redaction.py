@@ -20,10 +20,17 @@ _LEFT_OUT = object()
 _UNSHOWN = frozenset({"GrantTokenType"})
 """Shapes that CloudTrail does not show although the model does not call them sensitive."""
 
-_UNMARKED = frozenset({"tokenType"})
-"""Shapes that the models do not mark as sensitive although they are: session tokens."""
+_UNMARKED = frozenset({"TargetInput", "tokenType"})
+"""Shapes that the models do not mark as sensitive although they are: rule targets' inputs, session tokens."""
+
+_UNMARKED_MEMBERS = frozenset({("PutEventsRequestEntry", "Detail")})
+"""Members whose shapes are not their own, by structure: an event's detail."""
 
 Redactor = Callable[[Any], Any]
+
+
+def _hide(_value: Any) -> str:
+    return HIDDEN
 
 
 class _Redactors:
@@ -36,7 +43,7 @@ class _Redactors:
         if shape.kind == "blob":
             return lambda _value: _LEFT_OUT
         if shape.sensitive or shape.name in _UNMARKED:
-            return lambda _value: HIDDEN
+            return _hide
         if shape.name in _UNSHOWN:
             return lambda _value: _LEFT_OUT
         if shape.kind == "timestamp":
@@ -56,7 +63,10 @@ class _Redactors:
 
     def structure(self, shape: Shape) -> Redactor:
         table = {
-            name: (lower_first(name), self.compile(member))
+            name: (
+                lower_first(name),
+                _hide if (shape.name, name) in _UNMARKED_MEMBERS else self.compile(member),
+            )
             for name, member in shape.members.items()
             if not member.event_stream
         }

@@ -1,0 +1,297 @@
+"""Sends what waits: a thread in each worker takes events and retries in batches, and gives them to targets.
+
+A row is taken, and its event given to the target's service, in one transaction: a crash in between leaves the row,
+and a queue that has the message has no row left. What could not be sent waits for its next attempt in a row of its
+own, or goes to the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from casemate.engine.envelope.errors import Tampered
+from casemate.engine.events.transform import by_path, dumps, transform
+from casemate.errors import AwsError
+from casemate.gate.acting import Actor, act_as, in_background
+from casemate.gate.call import Call
+from casemate.gate.gate import Gate
+from casemate.services.events.buses import Buses
+from casemate.services.events.outbox import Outbox, Waiting, iso
+from casemate.services.events.resources import SERVICE, place_of
+from casemate.services.events.store import Thing
+from casemate.services.events.target_kinds import Sending, queue_url, read_arn, send
+from casemate.store.cache import Miss
+from casemate.store.database import StoreError, Tx
+from casemate.store.ids import new_id
+
+log = logging.getLogger("casemate.events")
+
+_BATCH: Final = 16
+"""Events, and retries, that one transaction sends: others wait for the database meanwhile."""
+_IDLE: Final = 0.5
+"""Seconds between two looks while nothing is known to wait: for what another process left, and for retries."""
+_SOON: Final = (0.001, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
+"""Seconds to wait for a transaction that has put something, and is yet to be committed."""
+_AFTER_FAILURE: Final = 1.0
+_PURPOSE: Final = "events retry"
+_ATTEMPTS, _AGE = 185, 86_400
+"""AWS's defaults of RetryPolicy: attempts after the first, and seconds."""
+_LONGEST_PAUSE = 600.0
+
+# Refusals that another attempt will not change. Source: "Retrying event delivery in Amazon EventBridge".
+_FINAL: Final = frozenset(
+    {
+        *("AccessDenied", "AccessDeniedException", "AuthorizationError", "KMSAccessDeniedException"),
+        *("ResourceNotFoundException", "NotFound", "NotFoundException", "QueueDoesNotExist"),
+        *("AWS.SimpleQueueService.NonExistentQueue", "InvalidParameter", "InvalidParameterValue"),
+        *(
+            "InvalidParameterValueException",
+            "ValidationException",
+            "ThirdAccountHopDetected",
+            "NotImplemented",
+        ),
+        *("InvalidRequestContentException", "InvalidMessageContents"),
+    }
+)
+
+
+class Attempt(NamedTuple):
+    """Something to be sent, and how it went so far. begun: when it was tried first, seconds since the epoch."""
+
+    sending: Sending
+    begun: float
+    failures: int = 0
+
+
+class Dispatcher:
+    """One worker's sender. Between ``start`` and ``stop`` it runs in a thread of its own."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._buses: Buses = gate.parts[Buses]
+        self._outbox: Outbox = gate.parts[Outbox]
+        self._keyring = self._buses.things.keyring
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Send from now on."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._loop, name="events-sender", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, after the batch under way. What waits is sent later, or by others."""
+        self._stopped.set()
+        self._outbox.put_one.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def run_once(self) -> int:
+        """Send what waits now, one batch at most; how much that was."""
+        now = self._gate.clock.now()
+        if not self._gate.store.read(lambda tx: _waiting(tx, now)):
+            return 0
+        return in_background(self._gate, self._batch)
+
+    def _loop(self) -> None:
+        told = self._outbox.put_one
+        while not self._stopped.is_set():
+            was_told = told.wait(_IDLE)
+            told.clear()
+            try:
+                sent = self.run_once() or (self._look_again() if was_told else 0)
+                while sent and not self._stopped.is_set():
+                    sent = self.run_once()
+            except Exception as error:
+                # Of an exception that is not AWS's the text may hold what the event held.
+                reason = str(error) if isinstance(error, AwsError) else type(error).__name__
+                log.error("events cannot be sent now: %s", reason)
+                self._stopped.wait(_AFTER_FAILURE)
+
+    def _look_again(self) -> int:
+        """Whoever puts something tells it before the commit."""
+        for seconds in _SOON:
+            self._stopped.wait(seconds)
+            sent = self.run_once()
+            if sent:
+                return sent
+        return 0
+
+    # --- one transaction
+
+    def _batch(self, base: Call) -> int:
+        tx, done = base.tx, 0
+        for waiting in self._outbox.take(tx, _BATCH):
+            done += 1
+            if waiting is not None:
+                self._send_all(base, waiting)
+        for attempt in self._take_retries(tx, base.now):
+            done += 1
+            self._attempt(base, attempt)
+        return done
+
+    def _send_all(self, base: Call, waiting: Waiting) -> None:
+        try:
+            rules = self._rules(base.tx, waiting)
+        except Tampered as error:
+            # One account's rows are not to keep the others' events waiting.
+            log.error("an event of account %s is dropped: %s", waiting.account, error)
+            return
+        for rule in rules:
+            for target in rule.says["targets"].values():
+                text = text_for(waiting.event, target, rule, base.now)
+                sending = Sending(
+                    *(
+                        rule.place.account,
+                        rule.place.region,
+                        rule.arn,
+                        target,
+                        text,
+                        waiting.event,
+                        waiting.hops,
+                    )
+                )
+                self._attempt(base, Attempt(sending, base.now))
+
+    def _rules(self, tx: Tx, waiting: Waiting) -> Sequence[Thing]:
+        if waiting.rule:
+            place = place_of(waiting.rule)
+            rule = None if place is None else self._buses.things.find(tx, place)
+            return [] if rule is None else [rule]
+        bus = self._buses.get(tx, waiting.account, waiting.region, waiting.bus)
+        matching = [rule.thing for rule in bus.matching(waiting.event)]
+        return [rule for rule in matching if rule.arn in waiting.only] if waiting.only else matching
+
+    def _attempt(self, base: Call, attempt: Attempt) -> None:
+        try:
+            with base.tx.savepoint():
+                send(base, attempt.sending)
+        except (Miss, StoreError):
+            raise
+        except AwsError as error:
+            self._failed(base, attempt, error)
+        except Exception as defect:
+            log.exception("a target could not be given an event")
+            self._failed(base, attempt, AwsError("InternalFailure", type(defect).__name__, 500))
+
+    def _failed(self, base: Call, attempt: Attempt, error: AwsError) -> None:
+        policy = attempt.sending.target.get("RetryPolicy", {})
+        failures = attempt.failures + 1
+        pause = min(2.0 ** min(failures - 1, 20), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
+        exhausted = ""
+        if error.code in _FINAL:
+            exhausted = "None"
+        elif failures > policy.get("MaximumRetryAttempts", _ATTEMPTS):
+            exhausted = "MaximumRetryAttempts"
+        elif base.now + pause > attempt.begun + policy.get("MaximumEventAgeInSeconds", _AGE):
+            exhausted = "MaximumEventAgeInSeconds"
+        if exhausted:
+            self._give_up(base, attempt, error, exhausted)
+        else:
+            self._retry(base.tx, attempt._replace(failures=failures), base.now + pause)
+
+    def _give_up(self, base: Call, attempt: Attempt, error: AwsError, exhausted: str) -> None:
+        sending = attempt.sending
+        queue = sending.target.get("DeadLetterConfig", {}).get("Arn")
+        arn = read_arn(queue) if queue else None
+        if arn is None:
+            log.warning("an event of %s is dropped: %s", sending.rule, error.code)
+            return
+        about = {
+            "RULE_ARN": sending.rule,
+            "TARGET_ARN": sending.target["Arn"],
+            "ERROR_CODE": _dead_letter_code(error),
+            "ERROR_MESSAGE": error.message or error.code,
+            "EXHAUSTED_RETRY_CONDITION": exhausted,
+            "RETRY_ATTEMPTS": str(attempt.failures),
+        }
+        request = {
+            "QueueUrl": queue_url(arn),
+            "MessageBody": sending.text,
+            "MessageAttributes": {
+                name: {"DataType": "String", "StringValue": value} for name, value in about.items()
+            },
+        }
+        actor = Actor(SERVICE, sending.account, sending.region, sending.rule)
+        try:
+            with base.tx.savepoint():
+                base.gate.operation("sqs", "SendMessage").ask(act_as(base, actor), request)
+        except (Miss, StoreError):
+            raise
+        except (AwsError, KeyError) as refused:
+            log.warning(
+                "an event of %s is dropped: its dead-letter queue refuses it: %s", sending.rule, refused
+            )
+
+    # --- retries
+
+    def _retry(self, tx: Tx, attempt: Attempt, due: float) -> None:
+        row, account = new_id(), attempt.sending.account
+        sealed = self._keyring.account_key(account, tx).wrap(json.dumps(attempt).encode(), _PURPOSE, row)
+        tx.run(
+            "INSERT INTO events_retries (id, account, due, sealed) VALUES (?, ?, ?, ?)",
+            (row, account, due, sealed),
+        )
+
+    def _take_retries(self, tx: Tx, now: float) -> list[Attempt]:
+        rows = tx.all(
+            "DELETE FROM events_retries WHERE id IN "
+            "(SELECT id FROM events_retries WHERE due <= ? ORDER BY due LIMIT ? /*pg FOR UPDATE SKIP LOCKED */) "
+            "RETURNING id, account, sealed",
+            (now, _BATCH),
+        )
+        found = []
+        for row, account, sealed in rows:
+            text = self._keyring.account_key(account, tx).unwrap(sealed, _PURPOSE, row)
+            sending, begun, failures = json.loads(text)
+            found.append(Attempt(Sending(*sending), begun, failures))
+        return found
+
+
+def _waiting(tx: Tx, now: float) -> bool:
+    if tx.one("SELECT 1 FROM events_outbox LIMIT 1") is not None:
+        return True
+    return tx.one("SELECT 1 FROM events_retries WHERE due <= ? LIMIT 1", (now,)) is not None
+
+
+def _dead_letter_code(error: AwsError) -> str:
+    if "Denied" in error.code or error.code == "AuthorizationError":
+        return "NO_PERMISSIONS"
+    if "NotFound" in error.code or "NotExist" in error.code or "NonExistent" in error.code:
+        return "NO_RESOURCE"
+    if error.code == "ThirdAccountHopDetected":
+        return "THIRD_ACCOUNT_HOP_DETECTED"
+    if "Throttl" in error.code or "TooMany" in error.code:
+        return "RATE_LIMITED"
+    return "INTERNAL_ERROR" if error.status >= 500 else "SDK_CLIENT_ERROR"
+
+
+def text_for(event: Mapping[str, Any], target: Mapping[str, Any], rule: Thing, now: float) -> str:
+    """What a target is given of an event."""
+    if "Input" in target:
+        return str(target["Input"])
+    if "InputPath" in target:
+        found = by_path(event, target["InputPath"])
+        return "null" if found is None else found
+    transformer = target.get("InputTransformer")
+    if transformer is None:
+        return dumps(event)
+    return transform(
+        event,
+        transformer["InputTemplate"],
+        transformer.get("InputPathsMap", {}),
+        {
+            "aws.events.rule-arn": rule.arn,
+            "aws.events.rule-name": rule.place.rule,
+            "aws.events.event.ingestion-time": iso(now),
+            "aws.events.event.json": event,
+            "aws.events.event": {name: value for name, value in event.items() if name != "detail"},
+        },
+    )

@@ -1,0 +1,148 @@
+"""PutEvents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from casemate.api import events
+from casemate.gate.call import Call
+from casemate.gate.operation import Need
+from casemate.gate.random_ids import new_uuid
+from casemate.gate.resource import Value
+from casemate.services.events.buses import Bus
+from casemate.services.events.outbox import Outbox, Waiting, new_event
+from casemate.services.events.refusals import invalid, not_served
+from casemate.services.events.resources import NamedBus, bus_at, bus_place
+from casemate.services.events.store import DEFAULT, Place
+
+LARGEST: Final = 1024 * 1024
+"""Bytes of a request's entries. Source: "Calculating PutEvents event entry size"."""
+
+_MOST: Final = 10
+"""Entries of a request, by AWS's model."""
+
+_REQUIRED: Final = ("Source", "DetailType", "Detail")
+
+
+class PutOn(NamedBus):
+    """A bus that an entry is put on. entry: the first of those that are alike to policies."""
+
+    __slots__ = ("entry",)
+    entry: Mapping[str, Any]
+
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
+        if key == "events:source":
+            return (self.entry["Source"],) if self.entry.get("Source") else None
+        if key == "events:detail-type":
+            return (self.entry["DetailType"],) if self.entry.get("DetailType") else None
+        return "false" if key == "events:eventbusinvocation" else super().condition(key, call, request)
+
+
+class Puts(NamedTuple):
+    """buses: of each entry its own; distinct: those that are to be decided on."""
+
+    buses: tuple[Bus, ...]
+    places: tuple[Place, ...]
+    distinct: tuple[PutOn, ...]
+
+
+def _puts(call: Call, request: Mapping[str, Any]) -> Puts:
+    buses: dict[Place, Bus] = {}
+    distinct: dict[tuple[Any, ...], PutOn] = {}
+    places: list[Place] = []
+    for entry in request["Entries"]:
+        place = bus_place(call, entry.get("EventBusName", DEFAULT))
+        if place not in buses:
+            buses[place] = bus_at(call, place)
+        places.append(place)
+        key = (place, entry.get("Source"), entry.get("DetailType"))
+        if key not in distinct:
+            made = distinct[key] = PutOn(place, buses[place])
+            made.entry = entry
+            # As AWS does it: an event for a bus that does not exist is taken, and nobody wants it.
+            made.missing = None
+    return Puts(tuple(buses[place] for place in places), tuple(places), tuple(distinct.values()))
+
+
+def _put_on(at: int, target: Puts) -> PutOn | None:
+    return target.distinct[at] if at < len(target.distinct) else None
+
+
+@events.PutEvents.writes(
+    _puts, *(Need("events:PutEvents", partial(_put_on, at)) for at in range(_MOST)), read_only=False
+)
+def put_events(call: Call, req: events.PutEventsRequest, target: Puts) -> events.PutEventsResponse:
+    """Put up to ten events on buses, for the rules that they match; what is wrong with one leaves the others."""
+    if "EndpointId" in req:
+        raise not_served("Global endpoints are")
+    entries = req["Entries"]
+    if sum(_size(entry) for entry in entries) > LARGEST:
+        raise invalid("Total size of the entries in the request is over the limit.")
+    outbox = call.part(Outbox)
+    answers: list[events.PutEventsResultEntry] = []
+    failed = 0
+    for given, place, bus in zip(entries, target.places, target.buses, strict=True):
+        entry: Mapping[str, Any] = given
+        detail, wrong = _checked(entry)
+        if wrong is not None:
+            answers.append(wrong)
+            failed += 1
+            continue
+        event_id = new_uuid()
+        answers.append({"EventId": event_id})
+        if not bus.rules and not bus.archives:
+            continue
+        event = new_event(
+            source=entry["Source"],
+            detail_type=entry["DetailType"],
+            detail=detail,
+            account=call.account,
+            region=call.region,
+            moment=_moment(entry, call.now),
+            resources=entry.get("Resources", ()),
+            id=event_id,
+        )
+        outbox.put(call.tx, bus, Waiting(place.account, place.region, place.name, event))
+    return {"FailedEntryCount": failed, "Entries": answers}
+
+
+def _moment(entry: Mapping[str, Any], now: float) -> float:
+    moment = entry.get("Time")
+    return now if moment is None else float(moment.timestamp())
+
+
+def _size(entry: Mapping[str, Any]) -> int:
+    texts = (
+        entry.get("Source", ""),
+        entry.get("DetailType", ""),
+        entry.get("Detail", ""),
+        *entry.get("Resources", ()),
+    )
+    return sum(len(text.encode()) for text in texts) + (14 if "Time" in entry else 0)
+
+
+def _checked(entry: Mapping[str, Any]) -> tuple[dict[str, Any], events.PutEventsResultEntry | None]:
+    """The detail, and the answer where the entry cannot be taken."""
+    for name in _REQUIRED:
+        if not entry.get(name):
+            reason = f"Parameter {name} is not valid. Reason: {name} is a required argument."
+            return {}, {"ErrorCode": "InvalidArgument", "ErrorMessage": reason}
+    if entry["Source"].startswith("aws."):
+        return {}, {
+            "ErrorCode": "NotAuthorizedForSourceException",
+            "ErrorMessage": "Not authorized for the source.",
+        }
+    try:
+        detail = json.loads(entry["Detail"], parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        detail = None
+    if not isinstance(detail, dict):
+        return {}, {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+    return detail, None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)

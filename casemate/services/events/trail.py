@@ -1,0 +1,122 @@
+"""Events out of the audit: 'AWS API Call via CloudTrail', for the rules that look for them.
+
+Whoever reads the audit shows every call to an observer, and what is wanted comes into the outbox in the transaction
+in which the reading moves on: neither lost nor twice. Calls of data planes are no such events, or a rule whose target
+is a queue would be its own cause. Source: "AWS service events delivered via AWS CloudTrail".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from casemate.gate.observing import Gathered, Observer
+from casemate.services.events.buses import Bus, Buses
+from casemate.services.events.outbox import Outbox, Waiting
+from casemate.services.events.store import ARCHIVE, DEFAULT, RULE, SHARDS, domain
+from casemate.store.cache import Miss
+from casemate.store.database import Store, Tx
+
+DETAIL_TYPE: Final = "AWS API Call via CloudTrail"
+
+# Calls that CloudTrail has as data events, or not at all.
+_DATA: Final[Mapping[str, frozenset[str]]] = {
+    "events.amazonaws.com": frozenset({"PutEvents"}),
+    "lambda.amazonaws.com": frozenset({"Invoke", "InvokeAsync", "InvokeWithResponseStream"}),
+    "logs.amazonaws.com": frozenset(
+        {"PutLogEvents", "GetLogEvents", "FilterLogEvents", "CreateLogStream", "StartLiveTail"}
+    ),
+    "sns.amazonaws.com": frozenset({"Publish", "PublishBatch"}),
+    "sqs.amazonaws.com": frozenset(
+        {
+            *("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch"),
+            *("ChangeMessageVisibility", "ChangeMessageVisibilityBatch"),
+        }
+    ),
+}
+_OBJECTS: Final = frozenset(
+    {
+        *("UploadPart", "UploadPartCopy", "CreateMultipartUpload", "CompleteMultipartUpload"),
+        *("AbortMultipartUpload", "ListParts", "HeadObject", "SelectObjectContent"),
+    }
+)
+
+
+def is_management(record: Mapping[str, Any]) -> bool:
+    """Whether a record is of a call that manages something."""
+    source, name = record["eventSource"], record["eventName"]
+    if not record.get("managementEvent", True) or name in _DATA.get(source, ()):
+        return False
+    on_object = name in _OBJECTS or ("Object" in name and "ObjectLockConfiguration" not in name)
+    return not (source == "s3.amazonaws.com" and on_object)
+
+
+def event_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The event of a record, for the account that receives it."""
+    return {
+        "version": "0",
+        # The same each time that it is read.
+        "id": record["eventID"],
+        "detail-type": DETAIL_TYPE,
+        "source": "aws." + record["eventSource"].partition(".")[0],
+        "account": record["recipientAccountId"],
+        "time": record["eventTime"],
+        "region": record["awsRegion"],
+        "resources": [],
+        "detail": record,
+    }
+
+
+def observer(store: Store, buses: Buses, outbox: Outbox) -> Observer:
+    """Who is told of every call."""
+
+    def bus_of(account: str, region: str) -> Bus:
+        return store.read(lambda tx: buses.get(tx, account, region, DEFAULT))
+
+    def see(record: Mapping[str, Any], gathered: Gathered) -> None:
+        account, region = record.get("recipientAccountId"), record.get("awsRegion")
+        if not account or not region or not is_management(record):
+            return
+        bus = _known(buses, account, region) or bus_of(account, region)
+        if (bus.rules or bus.archives) and bus.wants(event := event_of(record)):
+            gathered[event["id"],] = (account, region, json.dumps(event))
+
+    def keep(tx: Tx, gathered: Gathered) -> None:
+        for account, region, text in gathered.values():
+            bus = buses.get(tx, account, region, DEFAULT)
+            outbox.put(tx, bus, Waiting(account, region, DEFAULT, json.loads(text)))
+
+    return Observer(see, keep)
+
+
+def _known(buses: Buses, account: str, region: str) -> Bus | None:
+    """The default bus, if it is in memory."""
+    try:
+        return buses.get(None, account, region, DEFAULT)
+    except Miss:
+        return None
+
+
+class Followers:
+    """Whether there is any rule or archive at all, for whose sake the audit is read more often."""
+
+    EVERY: Final = 2.0
+    """Seconds between two readings then."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._slots = [store.generations.slot(domain(shard)) for shard in range(SHARDS)]
+        self._seen: tuple[int, ...] = ()
+        self._found = False
+
+    def __call__(self) -> bool:
+        seen = tuple(map(self._store.generations.current, self._slots))
+        if seen != self._seen:
+            self._found = self._store.read(_anything)
+            self._seen = seen
+        return self._found
+
+
+def _anything(tx: Tx) -> bool:
+    return tx.one("SELECT 1 FROM events_things WHERE kind IN (?, ?) LIMIT 1", (RULE, ARCHIVE)) is not None
