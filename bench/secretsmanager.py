@@ -36,7 +36,8 @@ def requests(target: Target, puts: int) -> None:
     # Any: boto3's stubs know each service's client by its name alone.
     import boto3
 
-    text = (Path(target.process.args[target.process.args.index("--data") + 1]) / "credentials").read_text()  # type: ignore[union-attr,index]
+    arguments: Any = target.process.args
+    text = (Path(arguments[arguments.index("--data") + 1]) / "credentials").read_text()
     found = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
     access = (found["aws_access_key_id"], found["aws_secret_access_key"])
     client: Any = boto3.client(

@@ -34,6 +34,7 @@ who may what
 
 operating
   doctor           check a data directory and say what to do about problems
+  fsck             check that all objects of S3 are as they were written
   audit tail       read the audit journal
   seal status      which seal protects the keys
   seal rotate      protect the keys by another seal
@@ -258,6 +259,18 @@ def _parser() -> argparse.ArgumentParser:
         )
         moved.add_argument("--key-id", metavar="KEY", help="the KMS key of what is new")
         moved.add_argument("--profile", metavar="NAME", help="a profile of the AWS CLI's configuration")
+    fsck = command(
+        "fsck",
+        "fsck:fsck",
+        "check that all objects of S3 are as they were written, while the server runs or not",
+        "  casemate fsck --data /var/lib/casemate\n  casemate fsck --quick --repair",
+    )
+    fsck.add_argument(
+        "--quick", action="store_true", help="look at rows and sizes, and read no large content"
+    )
+    fsck.add_argument(
+        "--repair", action="store_true", help="put right what can be, and remove what belongs to nothing"
+    )
 
     whoami = command(
         "whoami",

@@ -15,6 +15,10 @@ LARGEST_DOCUMENT = 8 * 1024 * 1024
 parts and their checksums has some 3 MiB."""
 
 
+_PATIENCE = 120.0
+"""Seconds. The transport cuts clients that send nothing much earlier: only a loop that has ended answers so late."""
+
+
 class Arriving:
     """A body that arrives while it is read. ``pieces`` and ``hold`` wait, hence are called in threads."""
 
@@ -34,8 +38,8 @@ class Arriving:
         following = self._ask(reader)
         while True:
             try:
-                piece = following.result()
-            except (ConnectionError, asyncio.CancelledError):
+                piece = following.result(_PATIENCE)
+            except (ConnectionError, asyncio.CancelledError, TimeoutError):
                 raise AwsError("IncompleteBody", "The request body terminated unexpectedly", 400) from None
             if not piece:
                 return

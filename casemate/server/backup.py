@@ -6,13 +6,14 @@
 
 The header says when it was made and holds the root key's record, as its seal wrapped it: so a restore needs the
 same seal as the server had then. The root key's own key for backups wraps the data key, bound to the header. The
-frames (engine/envelope/frames.py) hold a tar archive: the database's copy, the journal's segments, the settings,
-the administrator's credentials and the TLS files.
+frames (engine/envelope/frames.py) hold a tar archive: the database's copy, the blobs, the journal's segments, the
+settings, the administrator's credentials and the TLS files.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -35,6 +36,7 @@ from casemate.server.composition import Opened
 from casemate.server.config_file import FILE_NAME as SETTINGS
 from casemate.server.credentials_file import FILE_NAME as CREDENTIALS
 from casemate.server.durable_file import sync_folder
+from casemate.store.blobs_files import INCOMING
 from casemate.store.journal_format import SegmentName, parse_segment_name
 
 _MAGIC = b"CMBKUP\x00\x01"
@@ -42,6 +44,7 @@ _LENGTH = struct.Struct(">I")
 _PURPOSE = "backup"
 _FRAME = 1 << 20
 _MOST_HEADER = 1 << 20
+_BLOBS = "blobs"
 _DATABASE = "casemate.db"
 _JOURNAL = "journal"
 _TLS = "tls"
@@ -77,6 +80,8 @@ def make_backup(opened: Opened, file: Path) -> int:
         opened.store.backup(Path(folder) / _DATABASE)
         # Of the copy: the seal may be rotated at this moment.
         record = _record_in(Path(folder) / _DATABASE)
+        # Each blob that this copy refers to is there for a while yet, and once linked for as long as it takes.
+        _link_blobs(opened.config.blobs, Path(folder) / _BLOBS)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as out:
@@ -86,6 +91,8 @@ def make_backup(opened: Opened, file: Path) -> int:
                     fileobj=frames, mode="w|", format=tarfile.PAX_FORMAT, dereference=True
                 ) as archive:
                     archive.add(Path(folder) / _DATABASE, _DATABASE)
+                    if (Path(folder) / _BLOBS).is_dir():
+                        archive.add(Path(folder) / _BLOBS, _BLOBS)
                     _add_journal(archive, opened.config.journal, Path(folder))
                     for name in (SETTINGS, CREDENTIALS):
                         if (data / name).exists():
@@ -102,6 +109,19 @@ def make_backup(opened: Opened, file: Path) -> int:
             partial.unlink(missing_ok=True)
     sync_folder(file.parent)
     return size
+
+
+def _link_blobs(blobs: Path, folder: Path) -> None:
+    """All blobs, under second names in the folder, which is on the same file system."""
+    if not blobs.is_dir():
+        return
+    for entry in os.scandir(blobs):
+        if entry.name == INCOMING or not entry.is_dir(follow_symlinks=False):
+            continue
+        (folder / entry.name).mkdir(mode=0o700, parents=True)
+        for blob in os.scandir(entry):
+            with contextlib.suppress(FileNotFoundError):
+                os.link(blob.path, folder / entry.name / blob.name, follow_symlinks=False)
 
 
 def _sealed_stream(out: IO[bytes], root: RootKey, record: bytes) -> _FramesOut:

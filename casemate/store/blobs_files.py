@@ -17,7 +17,7 @@ from casemate.store.blobs import Blob, BlobNotFound, Source, check_id, pieces_of
 from casemate.store.errors import Unavailable
 from casemate.store.ids import new_id
 
-_INCOMING = "incoming"
+INCOMING = "incoming"
 
 
 @contextmanager
@@ -34,7 +34,7 @@ class FileBlobs:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._incoming = directory / _INCOMING
+        self._incoming = directory / INCOMING
         with _disk():
             self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.chmod(directory, 0o700)
@@ -103,7 +103,7 @@ class FileBlobs:
 
     def list(self) -> Iterator[Blob]:
         with _disk():
-            folders = sorted(entry.name for entry in os.scandir(self._directory) if entry.name != _INCOMING)
+            folders = sorted(entry.name for entry in os.scandir(self._directory) if entry.name != INCOMING)
         for folder in folders:
             with _disk():
                 found = _files(self._directory / folder)

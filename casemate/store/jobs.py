@@ -125,6 +125,18 @@ def schedule(
     return name
 
 
+def schedule_for_good(tx: Tx, kind: str, due: float, every: float) -> None:
+    """Schedule a job that runs again and again, once for the whole database: nothing happens where it is scheduled
+    already. Its id is its kind."""
+    made = tx.run(
+        "INSERT INTO store_jobs (id, kind, due, lease_until, epoch, every, failures, payload) "
+        "VALUES (?, ?, ?, 0, ?, ?, 0, '{}') ON CONFLICT DO NOTHING",
+        (kind, kind, float(due), time.time_ns(), float(every)),
+    )
+    if made:
+        tx.bump(DOMAIN)
+
+
 def cancel(tx: Tx, id: str) -> bool:  # noqa: A002
     """Delete a job; whether there was one. A worker that runs it at this moment can no longer finish it."""
     return tx.run("DELETE FROM store_jobs WHERE id = ?", (id,)) > 0

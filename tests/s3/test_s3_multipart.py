@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -213,12 +214,13 @@ def test_uploads_that_cannot_be_completed(s3: S3, bucket: str) -> None:
         complete(client, upload, parts[:1], IfNoneMatch="*")
     assert read(client, bucket, "never") == b"x"
     client.abort_multipart_upload(**upload)
-    for gone in (
+    calls: list[Callable[[], Any]] = [
         lambda: client.abort_multipart_upload(**upload),
         lambda: client.upload_part(**upload, PartNumber=1, Body=b"x"),
         lambda: client.upload_part(**upload, PartNumber=1, Body=FIRST),
         lambda: complete(client, upload, parts[:1]),
-    ):
+    ]
+    for gone in calls:
         with refused("NoSuchUpload", status=404):
             gone()
     for wrong in (

@@ -30,7 +30,9 @@ from casemate.services.s3 import (
     unconfigured,
     versioning,
 )
+from casemate.services.s3.bodies import Bodies
 from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.collecting import COLLECT, SWEEP, collector, sweeper
 from casemate.services.s3.lifecycle_job import LIFECYCLE, applier
 from casemate.services.s3.object_rows import Objects
 
@@ -79,4 +81,9 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
         )
 
     buckets, objects = gate.parts[Buckets], gate.parts[Objects]
-    return {LIFECYCLE: applier(gate.store, buckets, objects, gate.clock, record, lambda: gate.audits)}
+    bodies = gate.parts[Bodies]
+    return {
+        COLLECT: collector(gate.store, bodies, gate.clock),
+        LIFECYCLE: applier(gate.store, buckets, objects, gate.clock, record, lambda: gate.audits),
+        SWEEP: sweeper(gate.store, bodies),
+    }

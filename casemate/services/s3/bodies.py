@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from casemate.engine.checksums import Checksum
+from casemate.engine.checksums import Checksum, checksum
 from casemate.engine.envelope.errors import Tampered
 from casemate.services.s3.ciphers import FRAME_BYTES, BodyKeys, Part, region
 from casemate.store.blobs import BlobNotFound, BlobReader, BlobStore
@@ -18,15 +18,19 @@ INLINE = 64 * 1024
 _AT_ONCE = 8
 """Frames that are read, opened and sent together."""
 
+DIGEST = "CRC64NVME"
+
 Piece = bytes | bytearray | memoryview
 
 
 class Stored(NamedTuple):
-    """A body that was sealed and, unless its sealed bytes are in data, is durable as the blob of that id."""
+    """A body that was sealed and, unless its sealed bytes are in data, is durable as the blob of that id. digest: of
+    its sealed bytes, CRC64NVME."""
 
     id: str
     size: int
     data: bytes | None
+    digest: bytes
 
 
 class Bodies:
@@ -55,8 +59,11 @@ class Bodies:
                 one.update(whole)
             if check is not None:
                 check()
-            return Stored(new_id(), size, b"".join(keys.seal(_frames((whole,)))))
-        return Stored(self.blobs.put(_sealed(pieces, keys, hashes, check)), size, None)
+            data = b"".join(keys.seal(_frames((whole,))))
+            return Stored(new_id(), size, data, digest_of((data,)))
+        digest = checksum(DIGEST)
+        blob = self.blobs.put(_sealed(pieces, keys, hashes, check, digest))
+        return Stored(blob, size, None, digest.digest())
 
     def discard(self, stored: Stored) -> None:
         """What was stored is not wanted after all."""
@@ -68,13 +75,21 @@ class Bodies:
         return Reading(self.blobs, parts, start, length)
 
 
+def digest_of(pieces: Iterable[Piece]) -> bytes:
+    """What tells whether sealed bytes are as they were."""
+    digest = checksum(DIGEST)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
+
+
 def insert(
     tx: Tx, stored: Stored, holder: str, *, part: int = 0, salt: bytes = b"", sealed: bytes | None = None
 ) -> None:
     """Make a body's row. holder: the version or the upload that it belongs to."""
     tx.run(
-        "INSERT INTO s3_bodies (id, holder, part, size, salt, data, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (stored.id, holder, part, stored.size, salt, stored.data, sealed),
+        "INSERT INTO s3_bodies (id, holder, part, size, salt, data, sealed, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (stored.id, holder, part, stored.size, salt, stored.data, sealed, stored.digest),
     )
 
 
@@ -83,14 +98,19 @@ def _sealed(
     keys: BodyKeys,
     hashes: Sequence[Checksum],
     check: Callable[[], object] | None,
+    digest: Checksum,
 ) -> Iterator[bytes]:
     gathered: list[bytes] = []
     for frame in keys.seal(_frames(_hashed(pieces, hashes, check))):
         gathered.append(frame)
         if len(gathered) == _AT_ONCE:
-            yield b"".join(gathered)
+            sealed = b"".join(gathered)
+            digest.update(sealed)
+            yield sealed
             gathered.clear()
-    yield b"".join(gathered)
+    sealed = b"".join(gathered)
+    digest.update(sealed)
+    yield sealed
 
 
 def _hashed(

@@ -9,6 +9,7 @@ from casemate.api import s3
 from casemate.errors import AwsError
 from casemate.gate.operation import Need
 from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.collecting import schedule
 from casemate.services.s3.naming import bucket_arn, is_of_namespace, is_regional, may_name_bucket
 from casemate.services.s3.object_rows import Objects
 from casemate.services.s3.quotas import BUCKETS
@@ -112,6 +113,7 @@ def create_bucket(call: Call, req: s3.CreateBucketRequest, new: NewBucket) -> s3
     if buckets.count(call.tx, call.account) >= int(call.limit(BUCKETS, _GLOBAL_HOME)):
         raise AwsError("TooManyBuckets", "You have attempted to create more buckets than allowed", 400)
     buckets.create(call.tx, name, call.account, new.region, call.now, settings)
+    schedule(call.tx, call.now)
     return answer
 
 

@@ -25,7 +25,7 @@ _SELECT = f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND key = ? "
 _ALL_ONES = (1 << 128) - 1
 _STEP = 1 << 64
 
-GRACE = 60.0
+GRACE = 600.0
 """Seconds for which a blob outlives the row that referred to it, for those who read it at that moment."""
 
 
