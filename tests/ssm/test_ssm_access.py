@@ -260,6 +260,7 @@ def test_policies_are_changed_by_id_and_hash(ssm: Ssm) -> None:
         ("{", "MalformedResourcePolicyDocumentException"),
         (shared("/shared/form", "ssm:PutParameter"), "MalformedResourcePolicyDocumentException"),
         (shared("/shared/form", "ssm:*"), "MalformedResourcePolicyDocumentException"),
+        (shared("/shared/form", principal="*"), "MalformedResourcePolicyDocumentException"),
         (shared("/shared/other"), "MalformedResourcePolicyDocumentException"),
         (
             shared("/shared/form", principal=f"arn:aws:iam::{OTHER_ACCOUNT}:user/none"),

@@ -69,8 +69,9 @@ def test_labels_of_what_there_is_not(ssm: Ssm) -> None:
     with refused("ParameterNotFound"):
         ssm.of().unlabel_parameter_version(Name="/label-none", ParameterVersion=1, Labels=["x"])
     for operation in (ssm.of().label_parameter_version, ssm.of().unlabel_parameter_version):
-        with refused("ParameterVersionNotFound"):
-            operation(Name="/label-absent", ParameterVersion=2, Labels=["x"])
+        for number in (2, 0, -1, 2**63 - 1):
+            with refused("ParameterVersionNotFound"):
+                operation(Name="/label-absent", ParameterVersion=number, Labels=["x"])
         with refused("ValidationException"):
             operation(Name=arn("/label-absent"), ParameterVersion=1, Labels=["x"])
 

@@ -164,6 +164,9 @@ def test_paths_are_filtered(ssm: Ssm, tree: str) -> None:
         ((("tag:stage", "BeginsWith", ["d", "p"]),), ["/app-other/x", "/app/db/url"]),
         ((("tag:stage", "", []), ("tag:team", "", ["red"])), ["/app/db/url"]),
         ((("tag:stage", "", ["none"]),), []),
+        ((("Name", "BeginsWith", ["/\0"]),), []),
+        ((("Name", "BeginsWith", ["/\U0010ffff"]),), []),
+        ((("Name", "BeginsWith", ["/"]),), ALL),
     ],
 )
 def test_parameters_are_described_by_filters(

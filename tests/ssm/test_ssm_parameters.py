@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from ssm_support import ACCOUNT, REGION, Ssm, arn, refused, user_arn
 
+from casemate.gate.markers import write_marker
+
 _NAME_FORM = (
     'Parameter name: can\'t be prefixed with "ssm" (case-insensitive). If formed as a path, it can consist of '
     "sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following "
@@ -195,7 +197,7 @@ def test_values_are_checked_by_the_allowed_pattern(ssm: Ssm) -> None:
         ("ipv6-address", "2001:db8::1", "10.0.0.1"),
         ("url", "https://example.com/x", "no url"),
         ("json", '{"a": [1]}', "{a}"),
-        ("jsonc", '{"a": "//x", /* one */ "b": [1,],} // end', "/* "),
+        ("jsonc", '{"a": "//x", /* one */ "b": [1,],} // end', "{} /* no end"),
     ],
 )
 def test_values_are_checked_by_their_data_type(ssm: Ssm, data_type: str, good: str, bad: str) -> None:
@@ -208,6 +210,30 @@ def test_values_are_checked_by_their_data_type(ssm: Ssm, data_type: str, good: s
     ):
         ssm.put(name, bad, Overwrite=True)
     assert ssm.value(name) == good
+
+
+@pytest.mark.parametrize(
+    ("data_type", "value"),
+    [
+        ("jsonc", '"' + '\\"' * 4000),
+        ("jsonc", "/*" * 4000),
+        ("jsonc", "," * 4000 + " " * 4000),
+        ("json", "[" * 8000),
+        ("jsonc", "[" * 8000),
+        ("json", "{" * 4000),
+        ("float", "1" * 8000 + "x"),
+        ("float", "1" * 4000 + "." + "1" * 4000 + "x"),
+        ("email", "a" * 4000 + "@" + "a." * 2000),
+        ("hostname", "a-" * 4000),
+        ("url", "https://" + "[" * 4000),
+    ],
+    ids=range(11),
+)
+def test_no_value_keeps_the_server_busy(ssm: Ssm, data_type: str, value: str) -> None:
+    with refused("ValidationException"):
+        ssm.put("/data/busy", value, DataType=data_type, Tier="Advanced")
+    with refused("ValidationException"):
+        ssm.put("/data/busy", "{{" * 400_000)
 
 
 def test_data_types_that_there_are_not(ssm: Ssm) -> None:
@@ -285,6 +311,9 @@ def test_history_is_listed_in_pages(ssm: Ssm) -> None:
     ):
         with refused("InvalidNextToken"):
             client.get_parameter_history(Name="/pages", NextToken=token)
+    for after in ("x", "9" * 30):
+        with refused("InvalidNextToken"):
+            client.get_parameter_history(Name="/pages", NextToken=write_marker("GetParameterHistory", after))
     with refused("ParameterNotFound"):
         client.get_parameter_history(Name="/pages/none")
     with refused("ParameterNotFound"):

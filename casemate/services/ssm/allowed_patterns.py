@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 
 from casemate.errors import AwsError
 
-_SECONDS = 2
+_SECONDS = 1
 _BYTES = 512 * 1024 * 1024
+_AT_ONCE = threading.BoundedSemaphore(4)
+"""So many are tried at a time, however many are asked for."""
 _MATCHES, _DIFFERS, _NO_PATTERN = 10, 11, 12
 
 _PROGRAM = f"""
@@ -35,18 +38,8 @@ sys.exit({_MATCHES} if all(map(pattern.fullmatch, values)) else {_DIFFERS})
 def check_pattern(pattern: str, values: Sequence[str]) -> None:
     """Raises InvalidAllowedPatternException for what is no regular expression, or takes too long for the values;
     ParameterPatternMismatchException for a value that does not match."""
-    try:
-        ended = subprocess.run(  # noqa: S603 - this program, and nothing of the request among its arguments
-            [sys.executable, "-I", "-S", "-c", _PROGRAM],
-            input=json.dumps([pattern, list(values)]).encode(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={},
-            timeout=2 * _SECONDS,
-            check=False,
-        ).returncode
-    except subprocess.TimeoutExpired:
-        ended = _NO_PATTERN
+    with _AT_ONCE:
+        ended = _tried(pattern, values)
     if ended == _MATCHES:
         return
     if ended == _DIFFERS:
@@ -57,3 +50,19 @@ def check_pattern(pattern: str, values: Sequence[str]) -> None:
     raise AwsError(
         "InvalidAllowedPatternException", "The request doesn't meet the regular expression requirement."
     )
+
+
+def _tried(pattern: str, values: Sequence[str]) -> int:
+    """How it ends: _MATCHES, _DIFFERS, or anything else."""
+    try:
+        return subprocess.run(  # noqa: S603 - this program, and nothing of the request among its arguments
+            [sys.executable, "-I", "-S", "-c", _PROGRAM],
+            input=json.dumps([pattern, list(values)]).encode(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={},
+            timeout=2 * _SECONDS,
+            check=False,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return _NO_PATTERN

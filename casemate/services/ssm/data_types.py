@@ -21,10 +21,12 @@ ADVANCED_TYPES = frozenset({"url", "json", "jsonc"})
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 _HOSTNAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9.-]{1,255})", re.ASCII)
-_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_FLOAT = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 # A string, or a comment: what stands in a string is no comment.
-_JSONC = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+# What does not end goes to the end of the value, so that no character is looked at again and again.
+_STRING = r'("(?:[^"\\]|\\.)*+(?:"|\Z))'
+_JSONC = re.compile(rf"{_STRING}|//[^\n]*|/\*(?:.*?\*/|.*)", re.DOTALL)
+_TRAILING_COMMA = re.compile(rf"{_STRING}|,(?=\s*+[}}\]])", re.DOTALL)
 
 
 def _matches(pattern: str) -> Callable[[str], bool]:
@@ -70,7 +72,7 @@ def _url(value: str) -> bool:
 
 def _json(value: str) -> bool:
     try:
-        json.loads(value, parse_constant=_no_constant)
+        json.loads(value, parse_constant=_no_constant, parse_int=str)
     except (ValueError, RecursionError):
         return False
     return True
@@ -80,9 +82,16 @@ def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
+def _without_comment(found: re.Match[str]) -> str:
+    """A string, and a comment that does not end, as they are."""
+    text = found[0]
+    ends = text.startswith("//") or (len(text) > 3 and text.endswith("*/"))
+    return found[1] or (" " if ends else text)
+
+
 def _jsonc(value: str) -> bool:
     """JSON with comments and trailing commas."""
-    plain = _JSONC.sub(lambda found: found[1] or " ", value)
+    plain = _JSONC.sub(_without_comment, value)
     return _json(_TRAILING_COMMA.sub(lambda found: found[1] or "", plain))
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,11 @@ _OF_LIST = ("Path", "Name", "Type", "KeyId", "Tier", "DataType")
 _OF_PATH = ("Type", "KeyId", "Label")
 _OPTIONS = ("Equals", "BeginsWith")
 _PATH_OPTIONS = ("Recursive", "OneLevel")
+
+
+_OF_NAMES = re.compile(r"[A-Za-z0-9_./-]+", re.ASCII)
+_NO_NAME = "/~"
+"""What no name begins with."""
 
 
 class Selection(NamedTuple):
@@ -57,7 +63,8 @@ def of_list(request: Mapping[str, Any]) -> Selection:
                 tests.append(_in_paths(paths, option == "Recursive"))
             continue
         if key == "Name" and option == "BeginsWith" and len(values) == 1 and under == Under():
-            under = under._replace(prefix=path_of(values[0]))
+            prefix = path_of(values[0])
+            under = under._replace(prefix=prefix if _OF_NAMES.fullmatch(prefix) else _NO_NAME)
             continue
         tests.append(_test(key, option, values))
     if under.prefix and (not under.recursive or under.parent != "/"):

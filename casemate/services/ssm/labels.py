@@ -21,7 +21,9 @@ def _number(call: Call, target: Target, given: int | None) -> int:
     parameter = target.found
     if given is None:
         return parameter.row.version
-    if call.part(Parameters).find_version(call, parameter, given) is None:
+    # A number that no database has may be asked for.
+    kept = 0 < given <= parameter.row.version
+    if not kept or call.part(Parameters).find_version(call, parameter, given) is None:
         raise no_version(given, parameter.row.name)
     return given
 

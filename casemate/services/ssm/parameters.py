@@ -133,14 +133,17 @@ class Parameters:
 
     # Changing, in a write's transaction.
 
-    def put(self, tx: Tx, row: Row, version: Version, before: Version | None) -> None:
-        """Store a new version, which becomes the current one. before: the one that was, None of a new parameter."""
+    def put(self, tx: Tx, row: Row, version: Version, before: Version | None) -> bool:
+        """Store a new version, which becomes the current one. before: the one that was, None of a new parameter.
+        False when somebody else has stored one of that number meanwhile."""
         place = row.place
         key = self._keyring.account_key(place.account, tx)
-        tx.run(
-            "INSERT INTO ssm_versions (account, region, path, version, sealed) VALUES (?, ?, ?, ?, ?)",
+        if not tx.run(
+            "INSERT INTO ssm_versions (account, region, path, version, sealed) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING",
             (*place, version.number, sealed_version(key, place, version)),
-        )
+        ):
+            return False
         if before is None:
             tx.run(
                 "INSERT INTO ssm_parameters (account, region, path, parent, version, sealed) "
@@ -154,6 +157,7 @@ class Parameters:
             if before is not None:
                 self._counted(tx, place, before.tier, -1)
         _bump(tx, place)
+        return True
 
     def save(self, tx: Tx, row: Row) -> None:
         """Store what is true of a parameter whatever its version, which stays."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -26,8 +25,6 @@ from casemate.services.ssm.tag_rules import merged
 from casemate.services.ssm.targets import Target, need, put_target
 from casemate.services.ssm.tiers import tier_of
 
-_NESTED = re.compile(r"\{\{.*\}\}")
-
 VERSIONS = 100
 """So many versions of a parameter are kept."""
 
@@ -49,12 +46,13 @@ def put_parameter(call: Call, req: ssm.PutParameterRequest, target: Target) -> s
     kind = req.get("Type") or ("" if before is None else before.type)
     pattern = req.get("AllowedPattern", "" if before is None else before.allowed_pattern)
     data_type = req.get("DataType") or (TEXT if before is None else before.data_type)
+    applied = _policies(call, req, existing)
+    # Before all that looks into the value: of one that is too long, nothing is looked at.
+    tier = tier_of(call, req, before, policies=bool(applied), data_type=data_type)
     check_value(data_type, kind, req["Value"])
     if pattern:
         values = req["Value"].split(",") if kind == STRING_LIST else [req["Value"]]
         call.before("the allowed pattern", partial(check_pattern, pattern, values), waits=True)
-    applied = _policies(call, req, existing)
-    tier = tier_of(call, req, before, policies=bool(applied), data_type=data_type)
     value, key_id = req["Value"], ""
     if kind == SECURE_STRING:
         key_id = req.get("KeyId") or ("" if before is None else before.key_id) or secure.DEFAULT_KEY
@@ -77,7 +75,11 @@ def put_parameter(call: Call, req: ssm.PutParameterRequest, target: Target) -> s
     else:
         _make_room(call, existing)
         row = existing.row._replace(version=version.number, policies=applied)
-    call.part(Parameters).put(call.tx, row, version, before)
+    if not call.part(Parameters).put(call.tx, row, version, before):
+        raise AwsError(
+            "TooManyUpdates",
+            "There are concurrent updates for a resource that supports one update at a time.",
+        )
     plan(call.tx, row)
     changed(call, "Create" if existing is None else "Update", row, version)
     return {"Version": version.number, "Tier": tier}  # type: ignore[typeddict-item]  # one of the model's
@@ -109,8 +111,14 @@ def _check(req: Mapping[str, Any], existing: Parameter | None) -> None:
     kind = req.get("Type") or ("" if existing is None else existing.current.type)
     if "KeyId" in req and kind != SECURE_STRING:
         raise invalid("KeyId is required for SecureString type parameter only.")
-    if _NESTED.search(req["Value"]):
+    if any(_nested(line) for line in req["Value"].split("\n")):
         raise invalid('Parameter value can\'t nest another parameter. Do not use "{{}}" in the value.')
+
+
+def _nested(line: str) -> bool:
+    """Whether it holds what documents take for a parameter's name."""
+    begin = line.find("{{")
+    return begin >= 0 and line.find("}}", begin + 2) >= 0
 
 
 def _policies(call: Call, req: Mapping[str, Any], existing: Parameter | None) -> tuple[Policy, ...]:

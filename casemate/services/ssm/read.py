@@ -14,7 +14,7 @@ from casemate.services.ssm.parameters import Parameters
 from casemate.services.ssm.public import find_public, page_of_public
 from casemate.services.ssm.quotas import throughput
 from casemate.services.ssm.references import read_secret
-from casemate.services.ssm.refusals import no_parameter, no_version
+from casemate.services.ssm.refusals import bad_token, no_parameter, no_version
 from casemate.services.ssm.rows import Version
 from casemate.services.ssm.targets import (
     Hierarchy,
@@ -29,6 +29,7 @@ from casemate.services.ssm.targets import (
 
 _MOST_BY_PATH = 10
 _HISTORY = 50
+_DIGITS = 18
 
 
 def _value(call: Call, parameter: Parameter, version: Version, decryption: bool) -> str:
@@ -146,8 +147,8 @@ def get_parameter_history(
     """All versions that are kept, first to last."""
     parameter = target.found
     after = begin("GetParameterHistory", req)
-    if after and not (after.isascii() and after.isdecimal()):
-        after = "0"
+    if after and not (after.isascii() and after.isdecimal() and len(after) <= _DIGITS):
+        raise bad_token()
     most = req.get("MaxResults", _HISTORY)
     decryption = req.get("WithDecryption", False)
     versions = call.part(Parameters).versions(call.tx, parameter.row.place, int(after or 0), most + 1)

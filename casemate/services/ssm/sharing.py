@@ -158,6 +158,8 @@ def _check_statements(parameter: Parameter, document: str, policy: Policy) -> No
             )
     stated = json.loads(document)["Statement"]
     for each in stated if isinstance(stated, list) else [stated]:
+        if each.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]}) and not each.get("Condition"):
+            raise _malformed("A policy that is for everybody must have a condition.")
         if each.get("Resource") not in (parameter.arn, [parameter.arn]):
             raise _malformed("The Resource of each statement must be the ARN of the parameter.")
 
