@@ -20,6 +20,10 @@ _DAYS: Final = {day.upper(): at % 7 + 1 for at, day in enumerate(calendar.day_ab
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
 
+class ScheduleError(ValueError):
+    """What is neither a rate nor a cron expression."""
+
+
 class Schedule(Protocol):
     """Occasions, in seconds since the epoch."""
 
@@ -29,19 +33,19 @@ class Schedule(Protocol):
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Raises ValueError for what is neither a rate nor a cron expression, as AWS has them."""
+    """Raises ScheduleError for what is neither a rate nor a cron expression, as AWS has them."""
     rate = _RATE.fullmatch(text)
     if rate is not None:
         number, plural = int(rate[1]), bool(rate[3])
         if number < 1 or plural != (number > 1):
-            raise ValueError(text)
+            raise ScheduleError(text)
         return Rate(number * _SECONDS[rate[2]])
     cron = _CRON.fullmatch(text)
     if cron is None:
-        raise ValueError(text)
+        raise ScheduleError(text)
     minutes, hours, days, months, weekdays, years = cron.groups()
     if (days == "?") == (weekdays == "?"):
-        raise ValueError(text)
+        raise ScheduleError(text)
     return Cron(
         tuple(sorted(_numbers(minutes, 0, 59))),
         tuple(sorted(_numbers(hours, 0, 23))),
@@ -97,7 +101,7 @@ def _number(text: str, low: int, high: int, names: dict[str, int] | None) -> int
     if names is not None and text in names:
         return names[text]
     if re.fullmatch(r"\d{1,4}", text, re.ASCII) is None or not low <= int(text) <= high:
-        raise ValueError(text)
+        raise ScheduleError(text)
     return int(text)
 
 

@@ -26,21 +26,25 @@ RESERVED: Final = frozenset(
 """What templates may use without naming a path."""
 
 
+class PathError(ValueError):
+    """What is no path into an event."""
+
+
 def dumps(value: Any) -> str:
     """JSON as compact as AWS's."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def path_steps(path: str) -> list[str | int]:
-    """The steps of ``$.detail.items[0]['a b']``; "*" stands for all elements. Raises ValueError."""
+    """The steps of ``$.detail.items[0]['a b']``; "*" stands for all elements. Raises PathError."""
     if not path.startswith("$"):
-        raise ValueError(path)
+        raise PathError(path)
     steps: list[str | int] = []
     at = 1
     while at < len(path):
         found = _STEP.match(path, at)
         if found is None:
-            raise ValueError(path)
+            raise PathError(path)
         at = found.end()
         name, index, quoted, double = found.groups()
         if index is not None:

@@ -96,8 +96,8 @@ def put_events(call: Call, req: events.PutEventsRequest, target: Puts) -> events
         if not bus.rules and not bus.archives:
             continue
         event = new_event(
-            source=entry["Source"],
-            detail_type=entry["DetailType"],
+            source=str(entry.get("Source")),
+            detail_type=str(entry.get("DetailType")),
             detail=detail,
             account=call.account,
             region=call.region,

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from casemate.api import events
 from casemate.engine.events.pattern import PatternError, compile_pattern
-from casemate.engine.events.schedule import parse_schedule
+from casemate.engine.events.schedule import ScheduleError, parse_schedule
 from casemate.gate.acting import Actor
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
@@ -76,7 +76,7 @@ def put_rule(call: Call, req: events.PutRuleRequest, target: NamedRule) -> event
             raise invalid("ScheduleExpression is supported only on the default event bus.")
         try:
             parse_schedule(schedule)
-        except ValueError:
+        except ScheduleError:
             raise invalid("Parameter ScheduleExpression is not valid.") from None
     state = req.get("State", "ENABLED")
     if state == ALL_MANAGEMENT_EVENTS and not pattern:

@@ -7,7 +7,7 @@ import re
 from typing import Final, cast
 
 from casemate.api import events
-from casemate.engine.events.transform import check_template, path_steps
+from casemate.engine.events.transform import PathError, check_template, path_steps
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.events.pages import Page
@@ -100,7 +100,7 @@ def _check_input(target: events.Target, arn: Arn) -> None:
 def _check_path(path: str, name: str) -> None:
     try:
         path_steps(path)
-    except ValueError:
+    except PathError:
         raise invalid(f"JSON path {path} for target {name} is not valid.") from None
 
 
