@@ -17,8 +17,6 @@ LARGE = 1024 * 1024
 
 _MIB = 1024 * 1024
 _OF_SERVICE = {
-    # A function's payload of 6 MB.
-    b"lambda": 8 * _MIB,
     # 1 MiB of events, or of messages, that are escaped in JSON or percent-encoded.
     b"logs": 4 * _MIB,
     b"events": 4 * _MIB,
@@ -31,7 +29,7 @@ _OF_LAMBDA = (
     (b"/functions", 70_167_211),
     (b"/functions/", 70_167_211),
     (b"/code", 70_167_211),
-    (b"/invocations", 6 * _MIB),
+    (b"/invocations", 8 * _MIB),
 )
 """By the end of the path: deployment packages come in documents, in base64."""
 

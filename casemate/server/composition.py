@@ -89,7 +89,11 @@ from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
 from casemate.services.lambda_ import functions as lambda_functions
+from casemate.services.lambda_.execution.doors import Doors
+from casemate.services.lambda_.execution.environment import Settings as ExecutionSettings
+from casemate.services.lambda_.execution.environments import Environments
 from casemate.services.lambda_.functions import Functions
+from casemate.services.lambda_.log_lines import LogLines
 from casemate.services.lambda_.quotas import QUOTAS as LAMBDA_QUOTAS
 from casemate.services.logs import groups as logs_groups
 from casemate.services.logs.encryption import DataKeys as LogDataKeys
@@ -235,13 +239,16 @@ class Worker:
     uses: Uses
     meter: Meter
     dispatcher: Dispatcher
+    doors: Doors
 
     def close(self) -> None:
         """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
-        closes last."""
+        closes last. Functions are ended first, for others may wait for them."""
+        self.gate.parts[Environments].close()
         self.jobs.stop()
         self.dispatcher.stop()
         self.meter.stop()
+        self.gate.parts[LogLines].close()
         self.threads.shutdown(wait=True)
         self.apart.shutdown(wait=True)
         try:
@@ -292,13 +299,16 @@ def open_worker(
     journal: Journal[Call | None] = Journal(
         config.journal, JournalCipher(opened.root), durable, worker=f"{number:02d}-{os.getpid()}"
     )
-    built = _build(opened, journal, threads.submit, apart.submit, loop.call_soon_threadsafe, loop.call_soon)
+    doors = Doors(loop)
+    built = _build(
+        opened, journal, threads.submit, apart.submit, loop.call_soon_threadsafe, loop.call_soon, doors
+    )
     gate, uses, meter = built.gate, built.uses, built.meter
     jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
     _write_uses(loop, uses, opened.store)
     if number == 0:
         _count_usage(loop, meter, threads, Followers(opened.store))
-    return Worker(opened, journal, gate, jobs, threads, apart, uses, meter, Dispatcher(gate))
+    return Worker(opened, journal, gate, jobs, threads, apart, uses, meter, Dispatcher(gate), doors)
 
 
 class Built(NamedTuple):
@@ -317,6 +327,7 @@ def _build(
     apart: Callable[..., object],
     in_loop: Callable[..., object],
     soon: Callable[..., object],
+    doors: Doors | None = None,
 ) -> Built:
     uses = Uses()
     organizations_of = Organizations(opened.store, opened.keyring, IamAccounts(opened.keyring))
@@ -330,6 +341,8 @@ def _build(
     parts: dict[type, Any] = {
         Entities: directory.entities,
         Functions: Functions(opened.store, opened.keyring),
+        Environments: _environments(settings, doors or Doors(None)),
+        LogLines: LogLines(),
         Grants: opened.keys.grants,
         Bodies: Bodies(open_blobs(str(settings.blobs))),
         BucketKeys: BucketKeys(),
@@ -383,7 +396,19 @@ def _build(
         form=FORM_ROUTE,
         relaxed=opened.config.audit == "relaxed",
     )
+    parts[LogLines].gate = gate
     return Built(gate, directory, uses, meter)
+
+
+def _environments(config: Config, doors: Doors) -> Environments:
+    data = str(config.data.resolve())
+    return Environments(
+        ExecutionSettings(config.lambda_isolation, config.lambda_network, (data,)),
+        doors,
+        config.data / "run" / "lambda",
+        most=config.lambda_environments,
+        idle=config.lambda_idle,
+    )
 
 
 def gate_at_rest(opened: Opened) -> Built:

@@ -27,7 +27,10 @@ class Config:
     attestation_roots: the certificates (DER) that enclaves' attestation documents may chain to; oidc_keys: JWK sets
     of identity providers by issuer, which are then not asked for them; oidc_hosts: hosts that identity providers'
     keys may be fetched from, "*" for all that have public addresses; cloudhsm_clusters, xks_proxies: what custom
-    key stores may use, by cluster id and by https://NAME; xks_timeout: seconds that a proxy has to answer.
+    key stores may use, by cluster id and by https://NAME; xks_timeout: seconds that a proxy has to answer;
+    lambda_isolation: how functions are kept apart, "bubblewrap" or "none"; lambda_network: hosts and ports that they
+    may reach besides the API; lambda_environments: how many of them a worker keeps at a time; lambda_idle: seconds
+    for which one is kept that is not used.
     """
 
     data: Path
@@ -56,6 +59,10 @@ class Config:
     cloudhsm_clusters: Mapping[str, Cluster] = field(default_factory=dict)
     xks_proxies: Mapping[str, Endpoint] = field(default_factory=dict)
     xks_timeout: float = 0.25
+    lambda_isolation: Literal["bubblewrap", "none"] = "bubblewrap"
+    lambda_network: tuple[tuple[str, int], ...] = ()
+    lambda_environments: int = 16
+    lambda_idle: float = 300.0
     max_connections: int = 4096
     drain_seconds: float = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -190,6 +190,25 @@ def _host_names(value: Any, origin: Origin) -> tuple[str, ...]:
     return names
 
 
+def _hosts_and_ports(value: Any, origin: Origin) -> tuple[tuple[str, int], ...]:
+    found = []
+    for name in _names(value, origin):
+        host, _, port = name.rpartition(":")
+        # Inside, a host is a name that stands for a loopback address: of addresses, only those can be.
+        named = re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9.-]{1,253}", host) or host == "127.0.0.1"
+        if not named or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= 65535:
+            raise ValueError
+        if (host, int(port)) in {
+            ("127.0.0.1", 9000),
+            ("127.0.0.1", 9001),
+            ("localhost", 9000),
+            ("localhost", 9001),
+        }:
+            raise ValueError
+        found.append((host, int(port)))
+    return tuple(dict.fromkeys(found))
+
+
 def _table(value: Any, origin: Origin) -> Mapping[str, Any]:
     if origin.is_text and isinstance(value, str):
         value = json.loads(value)
@@ -325,6 +344,13 @@ SETTINGS: Mapping[str, Setting] = {
         "that can be read), vpc_endpoint_service, and client_certificate with client_key (PEM files)",
     ),
     "xks_timeout": Setting(_duration, "seconds, above 0, at most 60"),
+    "lambda_isolation": Setting(_one_of("bubblewrap", "none"), "bubblewrap or none"),
+    "lambda_network": Setting(
+        _hosts_and_ports,
+        "a list of HOST:PORT, each host by its name or 127.0.0.1 (of which the ports 9000 and 9001 are taken)",
+    ),
+    "lambda_environments": Setting(_whole(1, 24), "a number from 1 to 24"),
+    "lambda_idle": Setting(_number, "seconds, 0 or more"),
     "quotas": Setting(
         _quotas,
         '"off", "aws", or requests a second, above 0, by "service:Operation", or "*" for each other operation',

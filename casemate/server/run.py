@@ -231,6 +231,7 @@ async def _serve(
                 counters=counters,
                 grace=config.drain_seconds,
                 ready=ready,
+                connectable=worker.doors.serve_by,
             ),
             serve(metrics, listeners.metrics, stop=stop, limits=METRICS_LIMITS, grace=0.0),
         )

@@ -3,6 +3,15 @@ handlers."""
 
 from __future__ import annotations
 
-from casemate.services.lambda_ import aliases, concurrency, creating, policies, reading, tagging, updating
+from casemate.services.lambda_ import (
+    aliases,
+    concurrency,
+    creating,
+    invoking,
+    policies,
+    reading,
+    tagging,
+    updating,
+)
 
-__all__ = ["aliases", "concurrency", "creating", "policies", "reading", "tagging", "updating"]
+__all__ = ["aliases", "concurrency", "creating", "invoking", "policies", "reading", "tagging", "updating"]
