@@ -53,6 +53,13 @@ def authorise(call: Call, served: Served, target: Any, request: Mapping[str, Any
 def decide(call: Call, action: str, resource: Resource, request: Mapping[str, Any]) -> Decision:
     """The engine's decision, by way of the residual that is kept with the caller's identity. Grants are looked at
     only where policies neither allow nor deny."""
+    decision = _decide(call, action, resource, request)
+    if resource.beyond is None or not decision.allowed:
+        return decision
+    return decide(call, action, resource.beyond, request)
+
+
+def _decide(call: Call, action: str, resource: Resource, request: Mapping[str, Any]) -> Decision:
     residual = _residual(call, action, resource, 0)
     constant = residual.constant
     decision = residual.decide(lookup_for(call, resource, request)) if constant is None else constant

@@ -28,6 +28,10 @@ class Resource:
 
     __slots__ = ("account", "arn", "audit", "guarded", "missing", "policy", "shown", "type")
 
+    beyond: Resource | None = None
+    """A further resource that every permission is needed of as well: the access point by way of which a bucket is
+    used."""
+
     def __init__(
         self,
         arn: str,

@@ -12,7 +12,7 @@ _PORT = re.compile(rb":[0-9]{1,5}\Z")
 _ADDRESS = re.compile(rb"[0-9.]+\Z|\[.*\Z", re.DOTALL)
 # The last ".s3" that one of S3's endpoints begins with: buckets' names may hold dots.
 _OF_S3 = re.compile(
-    rb"(?P<bucket>.+)\.s3(?:-fips)?(?:[.-]dualstack)?(?:[.-][a-z]{2}(?:-[a-z]+)+-[0-9]+)?"
+    rb"(?P<bucket>.+)\.s3(?:-accesspoint)?(?:-fips)?(?:[.-]dualstack)?(?:[.-][a-z]{2}(?:-[a-z]+)+-[0-9]+)?"
     rb"\.(?:amazonaws\.com(?:\.cn)?|localhost)\Z",
     re.DOTALL,
 )

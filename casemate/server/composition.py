@@ -104,6 +104,7 @@ from casemate.services.organizations.limits import QUOTAS as ORGANIZATIONS_QUOTA
 from casemate.services.organizations.model import ACCOUNT
 from casemate.services.organizations.state import Organizations
 from casemate.services.s3 import buckets as s3_buckets
+from casemate.services.s3.access_points import AccessPoints
 from casemate.services.s3.bodies import Bodies
 from casemate.services.s3.bucket_keys import BucketKeys
 from casemate.services.s3.buckets import Buckets
@@ -204,6 +205,7 @@ DOMAINS = (
     *SECRETS_DOMAINS,
     *(kms_grants.domain(shard) for shard in range(kms_grants.SHARDS)),
     *(lambda_functions.domain(shard) for shard in range(lambda_functions.SHARDS)),
+    s3_buckets.ACCESS_POINTS,
     *(s3_buckets.domain(shard) for shard in range(s3_buckets.SHARDS)),
     *(ssm_parameters.domain(shard) for shard in range(ssm_parameters.SHARDS)),
 )
@@ -338,6 +340,7 @@ def _build(
     outbox = Outbox(buses, opened.keyring)
     meter = _meter(opened, buses, outbox)
     settings = opened.config
+    buckets = Buckets(opened.store, opened.keyring)
     parts: dict[type, Any] = {
         Entities: directory.entities,
         Functions: Functions(opened.store, opened.keyring),
@@ -346,7 +349,8 @@ def _build(
         Grants: opened.keys.grants,
         Bodies: Bodies(open_blobs(str(settings.blobs))),
         BucketKeys: BucketKeys(),
-        Buckets: Buckets(opened.store, opened.keyring),
+        AccessPoints: AccessPoints(opened.store, opened.keyring, buckets),
+        Buckets: buckets,
         Buses: buses,
         Outbox: outbox,
         Things: buses.things,
@@ -392,7 +396,7 @@ def _build(
         region=opened.config.region,
         address=S3Address(settings.tls_names),
         cors=Cors(opened.config.cors_origins),
-        bucket_cors=Preflights(parts[Buckets]),
+        bucket_cors=Preflights(buckets),
         form=FORM_ROUTE,
         relaxed=opened.config.audit == "relaxed",
     )

@@ -16,12 +16,9 @@ from casemate.engine.policy.wildcards import glob
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.services.s3.public import is_public
-from casemate.services.s3.resources import Bucket
 
 MOST_BYTES = 20 * 1024
 """Of a policy without the white space between its tokens."""
-
-_KINDS = {False: ("bucket",), True: ("object",)}
 
 
 class Accepted(NamedTuple):
@@ -35,9 +32,22 @@ def malformed(text: str) -> AwsError:
     return AwsError("MalformedPolicy", text, 400)
 
 
-def accepted(call: Call, document: str, bucket: Bucket) -> Accepted:
-    """The document, if it may become the bucket's policy. Raises MalformedPolicy, also for a policy that names
-    users or roles who do not exist."""
+class Kinds(NamedTuple):
+    """The types of resources that a policy is about: of what it is attached to, and of what is in that; below: what
+    comes between their ARNs."""
+
+    whole: str
+    inner: str
+    below: str
+
+
+OF_BUCKETS = Kinds("bucket", "object", "/")
+OF_ACCESS_POINTS = Kinds("accesspoint", "accesspointobject", "/object/")
+
+
+def accepted(call: Call, document: str, arn: str, kinds: Kinds = OF_BUCKETS) -> Accepted:
+    """The document, if it may become the policy of the bucket or access point of that ARN. Raises MalformedPolicy,
+    also for a policy that names users or roles who do not exist."""
     try:
         compact = json.dumps(json.loads(document), separators=(",", ":"), ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -50,17 +60,17 @@ def accepted(call: Call, document: str, bucket: Bucket) -> Accepted:
         raise malformed(error.message) from None
     statements = json.loads(document)["Statement"]
     for statement in statements if isinstance(statements, list) else [statements]:
-        _check(statement, bucket)
+        _check(statement, arn, kinds)
     ids = call.gate.directory.principal_ids(call.tx, policy)
     if None in ids.values():
         raise malformed("Invalid principal in policy")
     return Accepted(document, {arn: unique_id for arn, unique_id in ids.items() if unique_id is not None})
 
 
-def shown(call: Call, bucket: Bucket) -> str:
+def shown(call: Call, settings: Mapping[str, Any]) -> str:
     """The policy as it was put, but for users and roles who have another ARN by now, or are no more."""
-    named: Mapping[str, str] = bucket.settings.get("Principals", {})
-    document: str = bucket.settings["Policy"]
+    named: Mapping[str, str] = settings.get("Principals", {})
+    document: str = settings["Policy"]
     return with_names(document, call.gate.directory.principal_names(call.tx, named)) if named else document
 
 
@@ -73,12 +83,12 @@ def _texts(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-def _check(statement: Mapping[str, Any], bucket: Bucket) -> None:
-    """Raises MalformedPolicy for a statement that could never say anything of the bucket."""
+def _check(statement: Mapping[str, Any], arn: str, of: Kinds) -> None:
+    """Raises MalformedPolicy for a statement that could never say anything of the resource."""
     resources = _texts(statement.get("Resource")) or _texts(statement.get("NotResource"))
-    kinds = {kind for resource in resources for kind in _kinds(resource, bucket)}
+    kinds = {kind for resource in resources for kind in _kinds(resource, arn, of)}
     if "NotResource" in statement:
-        kinds = {"bucket", "object"}
+        kinds = {of.whole, of.inner}
     named = _texts(statement.get("Action"))
     chosen: list[list[Action]] = []
     for pattern in named or _texts(statement.get("NotAction")):
@@ -98,16 +108,16 @@ def _check(statement: Mapping[str, Any], bucket: Bucket) -> None:
             raise malformed("Conditions do not apply to combination of actions and resources in statement")
 
 
-def _kinds(resource: str, bucket: Bucket) -> Iterator[str]:
-    """Whether a Resource means the bucket, objects in it, or both. Raises MalformedPolicy for one that means
-    anything else."""
-    rest = resource.removeprefix(bucket.arn)
-    if rest == resource or (rest and rest[0] not in "/*"):
+def _kinds(resource: str, arn: str, of: Kinds) -> Iterator[str]:
+    """Whether a Resource means the whole, objects in it, or both. Raises MalformedPolicy for one that means anything
+    else."""
+    rest = resource.removeprefix(arn)
+    if rest == resource or (rest and not rest.startswith((of.below, "*"))):
         raise malformed("Policy has invalid resource")
-    if not rest.startswith("/"):
-        yield "bucket"
+    if not rest.startswith(of.below):
+        yield of.whole
     if rest:
-        yield "object"
+        yield of.inner
 
 
 @lru_cache(maxsize=1024)
@@ -122,8 +132,7 @@ def _matching(pattern: str) -> list[Action]:
 
 
 def _kinds_of(action: Action) -> set[str]:
-    kinds = {kind.rstrip("*") for kind in action.resources}
-    return kinds & {"bucket", "object"}
+    return {kind.rstrip("*") for kind in action.resources}
 
 
 _VARIABLE = re.compile(r"(?:\$\{\w+\}|<\w+>)$")

@@ -30,6 +30,9 @@ SHARDS = 16
 """Buckets are cached in so many domains of generations, so that a change of one bucket leaves most others in
 memory."""
 
+ACCESS_POINTS = "s3.access_points"
+"""The domain of access points, whose policies come to something else when a bucket's public access is blocked."""
+
 _IN_SHARD = 1_000
 _PURPOSE, _ACCOUNT_PURPOSE = "s3-bucket", "s3-account"
 _SELECT = "SELECT name, id, account, region, created, settings, seal FROM s3_buckets "
@@ -140,6 +143,8 @@ class Buckets:
             (text, seal, row.id, row.name),
         )
         tx.bump(domain(_shard(row.name)))
+        if "PublicAccessBlock" in settings:
+            tx.bump(ACCESS_POINTS)
         return row
 
     def configure_account(self, tx: Tx, account: str, **settings: Any) -> None:
@@ -152,6 +157,7 @@ class Buckets:
         # What decides of each of its buckets may be another policy now.
         for number in range(SHARDS):
             tx.bump(domain(number))
+        tx.bump(ACCESS_POINTS)
 
     def delete(self, tx: Tx, bucket: Bucket) -> None:
         """Remove a bucket, which is empty."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from casemate.api import s3
 from casemate.errors import AwsError
 from casemate.gate.operation import Need
+from casemate.services.s3.access_points import AccessPoints
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.collecting import schedule
 from casemate.services.s3.naming import bucket_arn, is_of_namespace, is_regional, may_name_bucket
@@ -147,6 +148,13 @@ def delete_bucket(call: Call, req: s3.DeleteBucketRequest, bucket: Bucket) -> s3
     if not call.part(Objects).is_empty(call.tx, bucket):
         raise AwsError(
             "BucketNotEmpty", "The bucket you tried to delete is not empty", 409, BucketName=bucket.name
+        )
+    if call.part(AccessPoints).of_bucket(call.tx, bucket.name):
+        raise AwsError(
+            "BucketHasAccessPointsAttached",
+            "The bucket you tried to delete has access points attached. Delete your access points and try again.",
+            409,
+            BucketName=bucket.name,
         )
     call.part(Uploads).forget_all(call.tx, bucket, call.now)
     call.part(Buckets).delete(call.tx, bucket)

@@ -42,3 +42,25 @@ def may_be_bucket(name: str) -> bool:
 def bucket_arn(name: str, region: str) -> str:
     """arn:aws:s3:::name, in the partition of the Region."""
     return f"arn:{partition_of(region)}:s3:::{name}"
+
+
+_POINT = re.compile(r"(?=.{3,50}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_IN_HOST = re.compile(r"(.{3,50})-([0-9]{12})")
+ALIAS = "-s3alias"
+"""What access points' aliases end with, and no bucket's name."""
+
+
+def may_name_point(name: str) -> bool:
+    """Source: "Access points restrictions and limitations"."""
+    return _POINT.fullmatch(name) is not None and not name.startswith("xn--") and not name.endswith(ALIAS)
+
+
+def point_arn(account: str, region: str, name: str) -> str:
+    """An access point's; what is in it comes behind "/object/"."""
+    return f"arn:{partition_of(region)}:s3:{region}:{account}:accesspoint/{name}"
+
+
+def point_in_host(name: str) -> tuple[str, str] | None:
+    """Name and account of the access point that a host's name may mean: name-111122223333."""
+    found = _IN_HOST.fullmatch(name)
+    return None if found is None else (found[1], found[2])

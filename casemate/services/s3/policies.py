@@ -55,7 +55,7 @@ def put_bucket_policy(
 ) -> s3.PutBucketPolicyResponse:
     """Replace the bucket policy."""
     _must_be_owner(call, bucket)
-    put = accepted(call, req["Policy"], bucket)
+    put = accepted(call, req["Policy"], bucket.arn)
     if blocked_by(call, bucket).get("BlockPublicPolicy") and is_public(put.policy):
         raise public_is_blocked(
             call, "s3:PutBucketPolicy", bucket, "public policies are", "BlockPublicPolicy"
@@ -70,7 +70,7 @@ def get_bucket_policy(call: Call, req: s3.GetBucketPolicyRequest, bucket: Bucket
     _must_be_owner(call, bucket)
     if "Policy" not in bucket.settings:
         raise _no_policy(bucket)
-    return {"Policy": shown(call, bucket)}
+    return {"Policy": shown(call, bucket.settings)}
 
 
 @s3.DeleteBucketPolicy.writes(policy_bucket)

@@ -13,6 +13,12 @@ def no_bucket(name: str) -> AwsError:
     return AwsError("NoSuchBucket", "The specified bucket does not exist", 404, BucketName=name)
 
 
+def no_access_point(name: str) -> AwsError:
+    return AwsError(
+        "NoSuchAccessPoint", "The specified accesspoint does not exist", 404, AccessPointName=name
+    )
+
+
 def invalid_bucket_name(name: str) -> AwsError:
     return AwsError("InvalidBucketName", "The specified bucket is not valid.", 400, BucketName=name)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.gate.resource import Resource, Value
 from casemate.services.s3.conditions import of_request, of_tags
 from casemate.services.s3.cors_rules import head_for
-from casemate.services.s3.naming import bucket_arn
+from casemate.services.s3.naming import bucket_arn, point_arn
 
 if TYPE_CHECKING:
     from casemate.engine.policy import Policy
@@ -49,13 +50,33 @@ class BucketRow(NamedTuple):
     settings: Mapping[str, Any]
 
 
+class PointRow(NamedTuple):
+    """An access point as it is stored. bucket: its name; alias: what may stand in a bucket's place; settings: Policy,
+    Principals and PublicAccessBlock, as a bucket's."""
+
+    account: str
+    region: str
+    name: str
+    bucket: str
+    alias: str
+    created: float
+    settings: Mapping[str, Any]
+
+    @property
+    def arn(self) -> str:
+        return point_arn(self.account, self.region, self.name)
+
+
 class Bucket(S3Resource):
     """A bucket as operations use it. Never changed: a change makes another row, which is loaded anew.
 
-    policy: what its bucket policy says, with what the account and the bucket block taken into account.
+    policy: what its bucket policy says, with what the account and the bucket block taken into account. beyond: the
+    access point that the request goes by.
     """
 
-    __slots__ = ("id", "name", "region", "row", "settings")
+    __slots__ = ("beyond", "id", "name", "region", "row", "settings")
+
+    beyond: AccessPoint | None
 
     def __init__(self, row: BucketRow, policy: Policy | None = None) -> None:
         super().__init__(bucket_arn(row.name, row.region), row.account, policy=policy, type="AWS::S3::Bucket")
@@ -64,6 +85,13 @@ class Bucket(S3Resource):
         self.id = row.id
         self.region = row.region
         self.settings = row.settings
+        self.beyond = None
+
+    def by_way_of(self, point: AccessPoint) -> Bucket:
+        """The same for a request that names the access point."""
+        bucket = copy(self)
+        bucket.beyond = point
+        return bucket
 
     @property
     def versioning(self) -> str:
@@ -117,7 +145,47 @@ class Bucket(S3Resource):
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
         if key.startswith(_BUCKET_TAG):
             return of_tags(_BUCKET_TAG, key, self.tags())
+        if key in _OF_POINT and self.beyond is not None:
+            return _OF_POINT[key](self.beyond)
         return super().condition(key, call, request)
+
+
+class AccessPoint(S3Resource):
+    """An access point as operations use it. Never changed. bucket: the name of its bucket."""
+
+    __slots__ = ("bucket", "row", "settings")
+
+    def __init__(self, row: PointRow, policy: Policy | None) -> None:
+        super().__init__(row.arn, row.account, policy=policy, type="AWS::S3::AccessPoint")
+        self.row = row
+        self.bucket = row.bucket
+        self.settings = row.settings
+
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
+        of_point = _OF_POINT.get(key)
+        return super().condition(key, call, request) if of_point is None else of_point(self)
+
+
+_OF_POINT: Mapping[str, Callable[[AccessPoint], Value]] = {
+    "s3:accesspointnetworkorigin": lambda _point: "Internet",
+    "s3:dataaccesspointaccount": lambda point: point.account,
+    "s3:dataaccesspointarn": lambda point: point.arn,
+}
+
+
+class PointObject(S3Resource):
+    """An object as its access point's policy sees it."""
+
+    __slots__ = ("_object",)
+
+    def __init__(self, point: AccessPoint, of: Object) -> None:
+        super().__init__(f"{point.arn}/object/{of.key}", point.account, policy=point.policy)
+        self._object = of
+
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
+        if key == "s3:resourceaccount":
+            return self.account
+        return self._object.condition(key, call, request)
 
 
 class Object(S3Resource):
@@ -126,7 +194,7 @@ class Object(S3Resource):
     object_tags: of the version that is there, for s3:ExistingObjectTag.
     """
 
-    __slots__ = ("bucket", "key", "object_tags")
+    __slots__ = ("beyond", "bucket", "key", "object_tags")
 
     def __init__(
         self,
@@ -146,6 +214,7 @@ class Object(S3Resource):
         self.bucket = bucket
         self.key = key
         self.object_tags = object_tags or {}
+        self.beyond = None if bucket.beyond is None else PointObject(bucket.beyond, self)
 
     def cors(self, exchange: Exchange) -> bytes:
         return self.bucket.cors(exchange)

@@ -12,11 +12,19 @@ from typing import Any
 
 from casemate.errors import AwsError
 from casemate.gate.call import Call
+from casemate.services.s3.access_points import AccessPoints
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.digests import check_document
-from casemate.services.s3.naming import may_be_bucket
-from casemate.services.s3.refusals import access_denied, invalid_bucket_name, no_bucket, other_region
-from casemate.services.s3.resources import AccountWide, Bucket
+from casemate.services.s3.naming import ALIAS, may_be_bucket, point_in_host
+from casemate.services.s3.refusals import (
+    access_denied,
+    invalid_bucket_name,
+    method_not_allowed,
+    no_access_point,
+    no_bucket,
+    other_region,
+)
+from casemate.services.s3.resources import AccessPoint, AccountWide, Bucket
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
@@ -25,10 +33,45 @@ def bucket_named(call: Call, name: str) -> Bucket:
     """The bucket of that name, in any Region and account. Raises NoSuchBucket, InvalidBucketName."""
     if not may_be_bucket(name):
         raise invalid_bucket_name(name)
+    if name.endswith(ALIAS):
+        return _by_way_of(call, name, call.part(AccessPoints).aliased(call, name))
     bucket = call.part(Buckets).find(call, name)
+    host = point_in_host(name)
+    # A name that tells an account is that account's: another one's bucket does not come in between.
+    if host is not None and (bucket is None or bucket.account != host[1]):
+        point = call.part(AccessPoints).find(call, host[1], call.region, host[0])
+        if point is not None:
+            return _by_way_of(call, name, point)
     if bucket is None:
         raise no_bucket(name)
     return bucket
+
+
+def _by_way_of(call: Call, name: str, point: AccessPoint | None) -> Bucket:
+    """The bucket of an access point. Raises NoSuchAccessPoint; MethodNotAllowed for what works on buckets alone."""
+    if point is None:
+        raise no_access_point(name)
+    assert call.route is not None
+    if call.route.operation.name not in _BY_ACCESS_POINTS:
+        raise method_not_allowed()
+    bucket = call.part(Buckets).find(call, point.bucket)
+    if bucket is None:
+        raise no_bucket(point.bucket)
+    return bucket.by_way_of(point)
+
+
+# Source: "Access point compatibility".
+_BY_ACCESS_POINTS = frozenset(
+    {
+        *("AbortMultipartUpload", "CompleteMultipartUpload", "CopyObject", "CreateMultipartUpload"),
+        *("DeleteObject", "DeleteObjectTagging", "DeleteObjects", "GetBucketAcl", "GetBucketCors"),
+        *("GetBucketLocation", "GetBucketNotificationConfiguration", "GetBucketPolicy", "GetObject"),
+        *("GetObjectAcl", "GetObjectAttributes", "GetObjectLegalHold", "GetObjectRetention"),
+        *("GetObjectTagging", "HeadBucket", "HeadObject", "ListMultipartUploads", "ListObjectVersions"),
+        *("ListObjects", "ListObjectsV2", "ListParts", "PostObject", "PutObject", "PutObjectAcl"),
+        *("PutObjectLegalHold", "PutObjectRetention", "PutObjectTagging", "UploadPart", "UploadPartCopy"),
+    }
+)
 
 
 def must_be_owned_by(bucket: Bucket, expected: str | None) -> None:
