@@ -122,9 +122,13 @@ def list_multipart_uploads(
         "MaxUploads": most,
         "IsTruncated": len(found) > most,
         "Uploads": [_entry(call, bucket, entry.row, shown) for entry in page if entry.row is not None],
-        **{name: shown(req[name]) for name in ("Prefix", "Delimiter") if name in req},
-        **({"EncodingType": req["EncodingType"]} if "EncodingType" in req else {}),
     }
+    if "Prefix" in req:
+        answer["Prefix"] = shown(req["Prefix"])
+    if "Delimiter" in req:
+        answer["Delimiter"] = shown(req["Delimiter"])
+    if "EncodingType" in req:
+        answer["EncodingType"] = req["EncodingType"]
     prefixes = [{"Prefix": shown(entry.name)} for entry in page if entry.row is None]
     if prefixes:
         answer["CommonPrefixes"] = prefixes

@@ -45,8 +45,8 @@ def key_arn(call: Call, key_id: str) -> Value:
     arn = key_id if key_id.startswith("arn:") else prefix + key_id
     if key_id.startswith("alias/") or ":alias/" in key_id:
         try:
-            found = kms.DescribeKey.ask(call, {"KeyId": key_id}, via="secretsmanager")
-            return found["KeyMetadata"].get("Arn", arn)
+            found = kms.DescribeKey.ask(call, {"KeyId": key_id}, via="secretsmanager").get("KeyMetadata")
+            return arn if found is None else found.get("Arn", arn)
         except AwsError:
             return arn
     return arn if key_id.startswith("arn:") else f"{prefix}key/{key_id}"

@@ -65,6 +65,8 @@ def sealed(call: Call, secret: SecretRow, version_id: str, value: bytes, binary:
         )
     except AwsError as error:
         raise _refused(error, "EncryptionFailure") from None
+    assert "Plaintext" in made
+    assert "CiphertextBlob" in made
     nonce = os.urandom(_NONCE)
     cipher = AESGCM(made["Plaintext"])
     return VersionRow(
@@ -97,9 +99,12 @@ def _data_key(call: Call, secret: SecretRow, version: Version) -> bytes:
     for key, wanted in zip(version.row.keys, version.asks, strict=True):
         _key_name(call, secret, key.kms_key_id)
         try:
-            return kms.Decrypt.ask(call, wanted, via=VIA, region=secret.region)["Plaintext"]
+            answer = kms.Decrypt.ask(call, wanted, via=VIA, region=secret.region)
         except AwsError as error:
             refusal = refusal or error
+            continue
+        assert "Plaintext" in answer
+        return answer["Plaintext"]
     assert refusal is not None
     raise _refused(refusal, "DecryptionFailure") from None
 
@@ -122,6 +127,7 @@ def under_another_key(call: Call, secret: SecretRow, version: Version) -> Versio
         )
     except AwsError:
         return None
+    assert "CiphertextBlob" in made
     others = tuple(key for key in row.keys if key.kms_key_id != secret.kms_key_id)
     return row._replace(keys=(WrappedKey(secret.kms_key_id, made["CiphertextBlob"]), *others))
 

@@ -71,7 +71,7 @@ def batch_get_secret_value(
                 "'Filters' not specified. 'Filters' must also be specified when 'MaxResults' or 'NextToken' is "
                 "provided."
             )
-        names = req["SecretIdList"]
+        names = req.get("SecretIdList", [])
     values: list[secretsmanager.SecretValueEntry] = []
     errors: list[secretsmanager.APIErrorType] = []
     for name in names:
