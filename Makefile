@@ -69,7 +69,7 @@ $(VENV)/.core: pyproject.toml $(VENV)/.pip
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.pip
-	$(BIN)/python $(PIP) --editable '.[encryption,lambda,objectstore,pkcs11,saml,postgresql]' --group dev
+	$(BIN)/python $(PIP) --editable '.[encryption,lambda,objectstore,pkcs11,rotation,saml,postgresql]' --group dev
 	@touch $@ $(VENV)/.core
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.pip

@@ -31,13 +31,12 @@ COMMIT, SEAL = 600, 64
 """Bytes of a row that the store alone commits, about those of a version's."""
 
 
-def requests(target: Target, puts: int) -> None:
-    """Signed requests of both operations, for secrets of the target's."""
+def requests(target: Target, folder: Path, puts: int) -> None:
+    """Signed requests of both operations, for secrets of the target's. folder: where its data directory is."""
     # Any: boto3's stubs know each service's client by its name alone.
     import boto3
 
-    arguments: Any = target.process.args
-    text = (Path(arguments[arguments.index("--data") + 1]) / "credentials").read_text()
+    text = (folder / "casemate" / "credentials").read_text()
     found = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
     access = (found["aws_access_key_id"], found["aws_secret_access_key"])
     client: Any = boto3.client(
@@ -115,7 +114,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="casemate-bench-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         target = stack.enter_context(casemate(folder))
-        requests(target, args.puts)
+        requests(target, folder, args.puts)
         part = args.puts // args.rounds
         every = target.requests["PutSecretValue"]
         for number in range(args.rounds):

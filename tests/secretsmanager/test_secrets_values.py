@@ -334,8 +334,8 @@ def test_versions_are_listed(secretsmanager: SecretsServer) -> None:
     assert [each["VersionStages"] for each in shown["Versions"]] == [["AWSPREVIOUS"], ["AWSCURRENT"]]
     assert all(each["KmsKeyIds"] == ["DefaultEncryptionKey"] for each in shown["Versions"])
     assert "NextToken" not in shown
-    found: list[Any] = []
-    token: dict[str, Any] = {}
+    found: list[str] = []
+    token: dict[str, str] = {}
     while True:
         page = admin.list_secret_version_ids(SecretId=name, IncludeDeprecated=True, MaxResults=2, **token)
         assert len(page["Versions"]) <= 2
