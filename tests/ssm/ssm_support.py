@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,11 @@ class Ssm:
         """Move the server's clock ("365d") and wait for what is due by then."""
         moved = casemate("clock", "--data", str(self.server.data), "--advance", by)
         assert moved.returncode == 0, moved.stderr
+
+    def now(self) -> float:
+        """By the server's clock."""
+        shown = casemate("clock", "--data", str(self.server.data)).stdout
+        return datetime.fromisoformat(shown.split()[0]).timestamp()
 
     def all_events(self, name: str) -> list[dict[str, Any]]:
         """The audit's records of that name."""
