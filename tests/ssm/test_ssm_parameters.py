@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from ssm_support import ACCOUNT, REGION, Ssm, arn, refused, user_arn
 
 from casemate.gate.markers import write_marker
@@ -377,3 +379,28 @@ def test_values_are_in_no_audit_record(ssm: Ssm) -> None:
     assert put["resources"][0]["ARN"] == arn("/audited")
     everything: list[Any] = ssm.events("PutParameter") + ssm.events("GetParameter")
     assert "a-very-secret-value" not in json.dumps(everything)
+
+
+def test_many_change_one_parameter_at_once(ssm: Ssm) -> None:
+    client = ssm.of()
+
+    def make(number: int) -> str:
+        try:
+            ssm.put("/crowd/made", str(number))
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return ""
+
+    def change(number: int) -> int:
+        version: int = client.put_parameter(Name="/crowd/made", Value=str(number), Overwrite=True)["Version"]
+        return version
+
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(make, range(8)))
+        versions = list(threads.map(change, range(40)))
+    assert made.count("") == 1
+    assert set(made) <= {"", "ParameterAlreadyExists", "TooManyUpdates"}
+    assert sorted(versions) == list(range(2, 42))
+    history = client.get_parameter_history(Name="/crowd/made")["Parameters"]
+    by_version = {each["Version"]: each["Value"] for each in history}
+    assert by_version == {1: by_version[1], **{each: str(number) for number, each in enumerate(versions)}}
