@@ -330,3 +330,38 @@ def test_altered_rows_are_not_used(house: EventsHouse) -> None:
     )
     house.send()
     assert [body["detail"]["a"] for body in house.toys.bodies("q")] == [2]
+
+
+def test_a_bus_may_be_reached_by_the_rules_own_role(house: EventsHouse) -> None:
+    role = house.house.role(
+        "forward", "events.amazonaws.com", {"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*"}
+    )
+    house.ask(events.CreateEventBus, Name="second")
+    queue = house.toys.queue("q")
+    house.rule("r", SHOP, {"Id": "1", "Arn": bus_arn("second")}, RoleArn=role)
+    house.rule("s", SHOP, {"Id": "1", "Arn": queue}, EventBusName="second")
+    house.put({"a": 1})
+    house.send()
+    assert len(house.toys.bodies("q")) == 1
+
+
+@pytest.mark.parametrize(
+    ("detail", "taken"),
+    [
+        ('{"a": 1e400}', False),
+        ('{"a": NaN}', False),
+        ('{"a": ' + "[" * 700 + "]" * 700 + "}", False),
+        ('{"a": ' + "[" * 5000 + "]" * 5000 + "}", False),
+        ('{"a": "\\ud800"}', True),
+        ('{"a": "' + "[" * 700 + '"}', True),
+        ('{"a": ' + "[" * 400 + '"x"' + "]" * 400 + "}", True),
+    ],
+)
+def test_odd_details_are_taken_whole_or_refused(house: EventsHouse, detail: str, taken: bool) -> None:
+    queue = house.toys.queue("q")
+    house.rule("r", {"detail": {"a": [{"exists": True}]}}, {"Id": "1", "Arn": queue})
+    entry = {"Source": "com.shop", "DetailType": "t", "Detail": detail}
+    (answer,) = house.ask(events.PutEvents, Entries=[entry])["Entries"]
+    house.send()
+    assert answer.get("ErrorCode") == (None if taken else "MalformedDetail")
+    assert [body["detail"] for body in house.toys.bodies("q")] == ([json.loads(detail)] if taken else [])

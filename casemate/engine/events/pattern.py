@@ -108,18 +108,27 @@ def _inner(name: str, tests: Sequence[Test]) -> Test:
     return test
 
 
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    if isinstance(value, dict):
+def _flat(value: Any) -> list[Any]:
+    """The elements of an array and of those in it, in order."""
+    if not isinstance(value, list):
         return [value]
-    if isinstance(value, list):
-        return [one for element in value for one in _objects(element)]
-    return []
+    found: list[Any] = []
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, list):
+            left.extend(reversed(each))
+        else:
+            found.append(each)
+    return found
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in _flat(value) if isinstance(each, dict)] if value is not None else []
 
 
 def _scalars(value: Any) -> list[Any]:
-    if isinstance(value, list):
-        return [one for element in value for one in _scalars(element)]
-    return [] if isinstance(value, dict) else [value]
+    return [each for each in _flat(value) if not isinstance(each, dict)]
 
 
 def _values(tokens: Tokens) -> list[Matcher]:

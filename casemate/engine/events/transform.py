@@ -12,6 +12,7 @@ from typing import Any, Final
 
 _STEP: Final = re.compile(r"\.([^.\[\]\s]+)|\[(\d{1,6}|\*)\]|\['([^']+)'\]|\[\"([^\"]+)\"\]")
 _PLACEHOLDER: Final = re.compile(r"<([\w.-]+)>", re.ASCII)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NOTHING: Final = object()
 
 RESERVED: Final = frozenset(
@@ -31,8 +32,9 @@ class PathError(ValueError):
 
 
 def dumps(value: Any) -> str:
-    """JSON as compact as AWS's."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON as compact as AWS's. What cannot be written in UTF-8 (half a pair of surrogates) stays escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text if _SURROGATE.search(text) is None else json.dumps(value, separators=(",", ":"))
 
 
 def path_steps(path: str) -> list[str | int]:

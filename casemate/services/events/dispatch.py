@@ -146,17 +146,17 @@ class Dispatcher:
             return
         for rule in rules:
             for target in rule.says["targets"].values():
-                text = text_for(waiting.event, target, rule, base.now)
+                place, event = rule.place, waiting.event
+                text = text_for(event, target, rule, base.now)
                 sending = Sending(
-                    *(
-                        rule.place.account,
-                        rule.place.region,
-                        rule.arn,
-                        target,
-                        text,
-                        waiting.event,
-                        waiting.hops,
-                    )
+                    place.account,
+                    place.region,
+                    rule.arn,
+                    rule.says["role"],
+                    target,
+                    text,
+                    event,
+                    waiting.hops,
                 )
                 self._attempt(base, Attempt(sending, base.now))
 

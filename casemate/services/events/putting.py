@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -23,6 +25,9 @@ LARGEST: Final = 1024 * 1024
 
 _MOST: Final = 10
 """Entries of a request, by AWS's model."""
+
+_DEEPEST: Final = 500
+_BRACKETS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 
 _REQUIRED: Final = ("Source", "DetailType", "Detail")
 
@@ -136,8 +141,10 @@ def _checked(entry: Mapping[str, Any]) -> tuple[dict[str, Any], events.PutEvents
             "ErrorMessage": "Not authorized for the source.",
         }
     try:
-        detail = json.loads(entry["Detail"], parse_constant=_refuse)
+        detail = json.loads(entry["Detail"], parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
+        detail = None
+    if detail is not None and _too_deep(entry["Detail"]):
         detail = None
     if not isinstance(detail, dict):
         return {}, {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
@@ -146,3 +153,22 @@ def _checked(entry: Mapping[str, Any]) -> tuple[dict[str, Any], events.PutEvents
 
 def _refuse(name: str) -> None:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(text)
+    return value
+
+
+def _too_deep(text: str) -> bool:
+    """Whether JSON's objects and arrays are nested deeper than what reads it again can be sure to follow."""
+    if text.count("{") + text.count("[") <= _DEEPEST:
+        return False
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth += 1 if bracket in "{[" else -1 if bracket in "}]" else 0
+        if depth > _DEEPEST:
+            return True
+    return False

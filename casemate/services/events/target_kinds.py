@@ -23,12 +23,13 @@ _ARN: Final = re.compile(r"arn:aws[\w-]*:([a-z0-9-]+):([a-z0-9-]*):(\d{12}):(\S+
 
 
 class Sending(NamedTuple):
-    """What is to be sent. account, region: the rule's; target: as PutTargets has it; text: what the target is given;
-    event, hops: for buses."""
+    """What is to be sent. account, region: the rule's; role: the rule's own, for targets that need one and name none;
+    target: as PutTargets has it; text: what the target is given; event, hops: for buses."""
 
     account: str
     region: str
     rule: str
+    role: str
     target: Mapping[str, Any]
     text: str
     event: Mapping[str, Any]
@@ -185,7 +186,7 @@ def send(base: Call, sending: Sending) -> None:
     kind = None if arn is None else kind_of(base.gate, arn)
     if arn is None or kind is None:
         raise AwsError("ResourceNotFoundException", "There is no such target.")
-    role = sending.target.get("RoleArn", "")
+    role = sending.target.get("RoleArn", sending.role if kind.by_role else "")
     actor = Actor(
         SERVICE, sending.account, sending.region, sending.rule, role=role, session=_session(sending)
     )

@@ -52,7 +52,7 @@ def _check(call: Call, rule: NamedRule, target: events.Target) -> None:
         raise invalid(f"Parameter {text} is not valid. Reason: Provided Arn is not in correct format.")
     if any(each in target for each in _UNSERVED):
         raise not_served("Parameters of targets that are not served are")
-    if kind.by_role and "RoleArn" not in target:
+    if kind.by_role and "RoleArn" not in target and not rule.found.says["role"]:
         raise invalid(f"RoleArn is required for target {text}.")
     if kind.by_role is False and "RoleArn" in target:
         raise invalid(f"RoleArn is not supported for target {text}.")
