@@ -15,6 +15,7 @@ from s3_support import ACCOUNT, S3, refused, s3_server
 from server_support import casemate
 
 from casemate.engine.envelope.hierarchy import RootKey
+from casemate.gate.announcing import ServiceEvent
 from casemate.gate.keyring import Keyring
 from casemate.server.movable_clock import MovableClock
 from casemate.services.s3 import lifecycle_job
@@ -241,6 +242,13 @@ def test_more_versions_than_are_read_at_once(tmp_path: Path, monkeypatch: pytest
     buckets, objects = Buckets(store, keyring), Objects(keyring)
     rules = [{**OLDER, "Status": "Enabled"}]
     settings = {**NEW, "Versioning": "Enabled", "Lifecycle": {"Rules": rules, "Minimum": ""}}
+    settings["Notification"] = {"EventBridge": {}}
+    announced: list[ServiceEvent] = []
+
+    class Listener:
+        def announce(self, tx: Tx, event: ServiceEvent) -> None:
+            announced.append(event)
+
     told: list[Mapping[str, Any]] = []
 
     def fill(tx: Tx) -> None:
@@ -252,7 +260,9 @@ def test_more_versions_than_are_read_at_once(tmp_path: Path, monkeypatch: pytest
                 objects.add(tx, Bucket(row), key, 0.0, {})
 
     clock = MovableClock(tmp_path / "clock")
-    run = applier(store, buckets, objects, clock, lambda _bucket, each: told.append(each), lambda: True)
+    run = applier(
+        store, buckets, objects, clock, lambda _bucket, each: told.append(each), lambda: True, Listener()
+    )
     try:
         store.write(fill)
         Jobs(store, clock, {LIFECYCLE: run}).run_due()
@@ -261,6 +271,9 @@ def test_more_versions_than_are_read_at_once(tmp_path: Path, monkeypatch: pytest
         removed = [entry["key"] for each in told for entry in each["deletedVersions"]]
         assert removed == [*"aa", *"c" * 11, "d", *"e" * 4]
         assert len(told) > 2
+        assert [event.detail["object"]["key"] for event in announced] == removed
+        assert {event.detail["reason"] for event in announced} == {"Lifecycle Expiration"}
+        assert {event.detail["deletion-type"] for event in announced} == {"Permanently Deleted"}
     finally:
         store.close()
 

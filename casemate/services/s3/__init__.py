@@ -20,6 +20,7 @@ from casemate.services.s3 import (
     listing_objects,
     listing_uploads,
     multipart,
+    notifications,
     object_tagging,
     ownership,
     policies,
@@ -61,6 +62,7 @@ __all__ = [
     "listing_objects",
     "listing_uploads",
     "multipart",
+    "notifications",
     "object_tagging",
     "ownership",
     "policies",
@@ -86,6 +88,8 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
     bodies = gate.parts[Bodies]
     return {
         COLLECT: collector(gate.store, bodies, gate.clock),
-        LIFECYCLE: applier(gate.store, buckets, objects, gate.clock, record, lambda: gate.audits),
+        LIFECYCLE: applier(
+            gate.store, buckets, objects, gate.clock, record, lambda: gate.audits, gate.announcer
+        ),
         SWEEP: sweeper(gate.store, bodies),
     }

@@ -19,6 +19,7 @@ from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
 from casemate.services.s3 import locks, sealing
 from casemate.services.s3.conditional import check_write
+from casemate.services.s3.happenings import created
 from casemate.services.s3.integrity import DEFAULT, shown_digest
 from casemate.services.s3.object_rows import ObjectRow, Objects, PartRow, discard_bodies
 from casemate.services.s3.refusals import invalid_request, malformed_xml
@@ -80,6 +81,7 @@ def complete_multipart_upload(
         discard_bodies(tx, "holder = ? AND part = ?", (upload.id, number), call.now)
     tx.run("UPDATE s3_bodies SET holder = ? WHERE holder = ? AND part > 0", (row.version, upload.id))
     call.part(Uploads).forget(tx, bucket, upload)
+    created(call, bucket, row)
     return _answer(call, bucket, row)  # type: ignore[return-value]  # as above
 
 

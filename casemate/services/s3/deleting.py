@@ -12,6 +12,7 @@ from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
 from casemate.services.s3 import locks
 from casemate.services.s3.conditional import failed, lists
+from casemate.services.s3.happenings import hidden, removed
 from casemate.services.s3.object_rows import ObjectRow, Objects
 from casemate.services.s3.object_targets import NamedObject, find_object, named_object, needs_of, no_such_key
 from casemate.services.s3.refusals import malformed_xml, not_supported
@@ -95,10 +96,13 @@ def delete(call: Call, target: NamedObject, match: str | None, bypass: bool) -> 
             return {}
         locks.check_removal(call, target, row.about, bypass)
         objects.remove(call.tx, bucket, row, call.now)
+        removed(call, bucket, row)
         return {"VersionId": row.version_id, **({"DeleteMarker": True} if row.marker else {})}
     if not bucket.versioning:
         if row is not None:
             objects.remove(call.tx, bucket, row, call.now)
+            removed(call, bucket, row)
         return {}
     marker: ObjectRow = objects.add(call.tx, bucket, target.key, call.now, {}, marker=True)
+    hidden(call, bucket, marker)
     return {"DeleteMarker": True, **told.shown_version(bucket, marker)}

@@ -12,7 +12,9 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from casemate.clock import Clock
+from casemate.gate.announcing import Announcer
 from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.happenings import expired
 from casemate.services.s3.lifecycle_rules import DAY, due, filter_of
 from casemate.services.s3.object_rows import ObjectRow, Objects, discard_bodies
 from casemate.services.s3.resources import Bucket, BucketRow
@@ -113,6 +115,7 @@ def applier(
     clock: Clock,
     record: Callable[[Bucket, Mapping[str, Any]], None],
     audits: Callable[[], bool],
+    announcer: Announcer,
 ) -> Callable[[Job], None]:
     """The job's handler. record: writes what was done into the audit; audits: whether that can be done now, without
     which nothing is done."""
@@ -125,7 +128,7 @@ def applier(
             place = after
 
             def step(tx: Tx, place: tuple[bytes, str] = place) -> _Step:
-                return _step(tx, job, buckets, objects, place, clock.now())
+                return _step(tx, job, buckets, objects, place, clock.now(), announcer)
 
             done = store.write(step)
             if done.bucket is not None and done.told:
@@ -144,7 +147,13 @@ class _Step(NamedTuple):
 
 
 def _step(
-    tx: Tx, job: Job, buckets: Buckets, objects: Objects, place: tuple[bytes, str], now: float
+    tx: Tx,
+    job: Job,
+    buckets: Buckets,
+    objects: Objects,
+    place: tuple[bytes, str],
+    now: float,
+    announcer: Announcer,
 ) -> _Step:
     bucket = buckets.load(tx, job.payload["bucket"])
     if bucket is None or bucket.id != job.payload["id"] or "Lifecycle" not in bucket.settings:
@@ -168,7 +177,7 @@ def _step(
         # The last key may have more versions than were read.
         groups = groups[:-1] or [_all_of(tx, bucket, objects, rows[0].key)]
     for versions in groups:
-        _apply(tx, bucket, objects, versions, rules, now, told)
+        _apply(tx, bucket, objects, versions, rules, now, told, announcer)
     if whole:
         job.finish(tx)
         return _Step(bucket, None, {key: value for key, value in told.items() if value})
@@ -193,13 +202,16 @@ def _apply(
     rules: Sequence[Rule],
     now: float,
     told: dict[str, list[Any]],
+    announcer: Announcer,
 ) -> None:
     what = doomed(versions, rules, bool(bucket.versioning), now)
     for row in what.removed:
         objects.remove(tx, bucket, row, now)
+        expired(announcer, tx, bucket, row, now)
         told.setdefault("deletedVersions", []).append({"key": row.key, "versionId": row.version_id})
     if what.hidden:
         marker = objects.add(tx, bucket, versions[0].key, now, {}, marker=True)
+        expired(announcer, tx, bucket, marker, now)
         told.setdefault("createdDeleteMarkers", []).append(
             {"key": marker.key, "versionId": marker.version_id}
         )

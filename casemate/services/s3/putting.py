@@ -14,6 +14,7 @@ from casemate.services.s3 import about as told
 from casemate.services.s3 import locks, sealing
 from casemate.services.s3.bodies import INLINE, Bodies, Stored, insert
 from casemate.services.s3.conditional import check_write
+from casemate.services.s3.happenings import created
 from casemate.services.s3.integrity import Integrity
 from casemate.services.s3.object_rows import ObjectRow, Objects
 from casemate.services.s3.object_targets import NEEDS_OF_NEW, NewObject, check_acl, new_object
@@ -118,4 +119,5 @@ def write(
         check_write(objects.current(tx, bucket, key), request, key)
     row = objects.add(tx, bucket, key, call.now, about, size=stored.size, body=stored.id)
     insert(tx, stored, row.version)
+    created(call, bucket, row)
     return row

@@ -30,14 +30,6 @@ def get_bucket_logging(
     return {}
 
 
-@s3.GetBucketNotificationConfiguration.reads(named_bucket, Need("s3:GetBucketNotification"))
-def get_bucket_notification_configuration(
-    call: Call, req: s3.GetBucketNotificationConfigurationRequest, bucket: Bucket
-) -> s3.NotificationConfiguration:
-    """That nobody is notified of a bucket's events."""
-    return {}
-
-
 @s3.GetBucketReplication.reads(named_bucket, Need("s3:GetReplicationConfiguration"))
 def get_bucket_replication(
     call: Call, req: s3.GetBucketReplicationRequest, bucket: Bucket
