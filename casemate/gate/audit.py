@@ -22,8 +22,9 @@ _LONGEST = 1024
 """Characters of the longest text of a client's that a record holds."""
 _MAX_KEPT = 1_000
 _AGENT_KEPT = 256
-_middles: dict[tuple[str, str, bool, str, str, bytes], tuple[bytes, bytes]] = {}
-_second: tuple[int, bytes] = (0, b"")
+_frames: dict[tuple[Any, ...], tuple[bytes, bytes, bytes]] = {}
+"""What recurs from call to call, by all that it is made of; those of the second before are dropped."""
+_second = 0
 
 
 def records(
@@ -32,74 +33,73 @@ def records(
     name: str,
     *,
     read_only: bool,
-    parameters: Mapping[str, Any] | bytes | None,
+    parameters: Mapping[str, Any] | None,
     response: Mapping[str, Any] | None,
     error: AwsError | None,
 ) -> list[bytes]:
     """The audit records of a call, as JSON without a line's end.
 
     source: the service's event source ("kms.amazonaws.com"); name: the operation's; parameters: the request
-    without its secrets, as it is or as JSON, None when it was refused before it was understood; response: the
-    answer of a call that changed something, without its secrets. Normally one record; another for each owner of
-    a resource in another account, with the same sharedEventID.
+    without its secrets, None when it was refused before it was understood; response: the answer of a call that
+    changed something, without its secrets. Normally one record; another for each owner of a resource in
+    another account, with the same sharedEventID.
     """
     global _second
     identity = call.identity.audit
     via = call.via
+    account = call.account
     exchange = call.exchange
-    agent = exchange.headers.get(b"user-agent", b"")[:_LONGEST]
+    headers = exchange.headers
+    agent = headers.get(b"user-agent", b"")[:_LONGEST]
     peer = exchange.peer
+    tls = exchange.tls
     if via:
         peer = f"{via[-1]}.amazonaws.com"
         agent = peer.encode()
     if (via or call.service) and call.identity.principal.kind != "service":
         # A service principal's identity says so itself.
         identity = b'%b,"invokedBy":"%b"}' % (identity[:-1], agent)
-    second = int(call.now)
-    if _second[0] != second:
-        _second = (second, time.strftime('"%Y-%m-%dT%H:%M:%SZ"', time.gmtime(second)).encode())
-    key = (source, name, read_only, call.region, peer, agent)
-    middle = _middles.get(key)
-    if middle is None:
-        middle = _middle(*key)
     resources = call.resources
     if len(resources) == 1:
         owner, shown = resources[0].account, resources[0].audit
-        elsewhere = bool(shown) and owner != call.account and owner != ""
+        elsewhere = owner != account and owner != "" and bool(shown)
     else:
         shown = b",".join([resource.audit for resource in resources if resource.audit])
-        elsewhere = any(
-            resource.audit and resource.account not in ("", call.account) for resource in resources
-        )
-    tls = exchange.tls
-    body = (
-        b'{"eventVersion":"1.11","userIdentity":%b,"eventTime":%b,%b%b,"requestParameters":%b,'
-        b'"responseElements":%b,%b"requestID":"%b",%b%b%b'
-    ) % (
-        identity,
-        _second[1],
-        middle[0],
+        elsewhere = any(resource.audit and resource.account not in ("", account) for resource in resources)
+    second = int(call.now)
+    if _second != second:
+        _frames.clear()
+        _second = second
+    host = b"" if tls is None else headers.get(b"host", b"")
+    key = (second, identity, source, name, read_only, call.region, peer, agent, shown, tls, host, account)
+    frame = _frames.get(key)
+    if frame is None:
+        frame = _frame(*key)
+    before, after, end = frame
+    parts = [
+        before,
         b"" if error is None else _error(error),
-        parameters if isinstance(parameters, bytes) else dumps(parameters, str),
-        b"null" if response is None else dumps(response, str),
+        b',"requestParameters":',
+        b"null" if parameters is None else dumps(parameters, str),
+        b',"responseElements":null,'
+        if response is None
+        else b',"responseElements":%b,' % dumps(response, str),
         b'"additionalEventData":%b,' % call.additional if call.additional else b"",
+        b'"requestID":"',
         call.request_id.encode(),
-        middle[1],
-        b',"resources":[%b]' % shown if shown else b"",
-        b"" if tls is None else _tls(tls, call.host),
-    )
-    if not elsewhere:
-        return [
-            b'%b,"eventID":"%b","recipientAccountId":"%b"}'
-            % (body, new_uuid().encode(), call.account.encode())
-        ]
-    owners = {resource.account for resource in resources if resource.audit} - {call.account, ""}
-    shared = new_uuid()
-    return [
-        body
-        + f',"eventID":"{new_uuid()}","recipientAccountId":"{account}","sharedEventID":"{shared}"}}'.encode()
-        for account in (*filter(None, (call.account,)), *sorted(owners))
+        after,
+        new_uuid().encode(),
+        end,
     ]
+    if not elsewhere:
+        return [b"".join(parts)]
+    owners = {resource.account for resource in resources if resource.audit} - {account, ""}
+    shared = new_uuid()
+    shared_by = []
+    for each in (*filter(None, (account,)), *sorted(owners)):
+        end = f'","recipientAccountId":"{each}","sharedEventID":"{shared}"}}'.encode()
+        shared_by.append(b"".join([*parts[:-2], new_uuid().encode(), end]))
+    return shared_by
 
 
 def service_event(
@@ -138,21 +138,32 @@ def service_event(
     return dumps(record)
 
 
-def _middle(
-    source: str, name: str, read_only: bool, region: str, peer: str, agent: bytes
-) -> tuple[bytes, bytes]:
-    """What recurs from call to call: before and after what differs."""
-    client = agent.decode("latin-1")
-    before = dumps(
+def _frame(
+    second: int,
+    identity: bytes,
+    source: str,
+    name: str,
+    read_only: bool,
+    region: str,
+    peer: str,
+    agent: bytes,
+    shown: bytes,
+    tls: Tls | None,
+    host: bytes,
+    account: str,
+) -> tuple[bytes, bytes, bytes]:
+    """What stands before the request's parameters, between the request's id and the event's, and after that."""
+    of_request = dumps(
         {
+            "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second)),
             "eventSource": source,
             "eventName": name[:_LONGEST],
             "awsRegion": region,
             "sourceIPAddress": peer,
-            "userAgent": client,
+            "userAgent": agent.decode("latin-1"),
         }
     )
-    after = dumps(
+    kind = dumps(
         {
             "readOnly": read_only,
             "eventType": "AwsApiCall",
@@ -160,12 +171,22 @@ def _middle(
             "eventCategory": "Management",
         }
     )
-    middle = (before[1:-1], after[1:-1])
-    if len(agent) <= _AGENT_KEPT and len(name) <= _AGENT_KEPT:
-        if len(_middles) >= _MAX_KEPT:
-            _middles.clear()
-        _middles[source, name, read_only, region, peer, agent] = middle
-    return middle
+    frame = (
+        b'{"eventVersion":"1.11","userIdentity":%b,%b' % (identity, of_request[1:-1]),
+        b'",%b%b%b,"eventID":"'
+        % (
+            kind[1:-1],
+            b',"resources":[%b]' % shown if shown else b"",
+            b"" if tls is None else _tls(tls, host.decode("latin-1")),
+        ),
+        f'","recipientAccountId":"{account}"}}'.encode(),
+    )
+    if len(agent) <= _AGENT_KEPT and len(name) <= _AGENT_KEPT and len(host) <= _AGENT_KEPT:
+        if len(_frames) >= _MAX_KEPT:
+            _frames.clear()
+        key = (second, identity, source, name, read_only, region, peer, agent, shown, tls, host, account)
+        _frames[key] = frame
+    return frame
 
 
 def _error(error: AwsError) -> bytes:

@@ -33,6 +33,10 @@ def _hide(_value: Any) -> str:
     return HIDDEN
 
 
+def _leave_out(_value: Any) -> Any:
+    return _LEFT_OUT
+
+
 class _Redactors:
     def __init__(self) -> None:
         self._done: dict[str, Redactor | None] = {}
@@ -41,11 +45,11 @@ class _Redactors:
     def compile(self, shape: Shape) -> Redactor | None:
         """A function from a member to what the journal shows; None where that is the member itself."""
         if shape.kind == "blob":
-            return lambda _value: _LEFT_OUT
+            return _leave_out
         if shape.sensitive or shape.name in _UNMARKED:
             return _hide
         if shape.name in _UNSHOWN:
-            return lambda _value: _LEFT_OUT
+            return _leave_out
         if shape.kind == "timestamp":
             return lambda value: to_cloudtrail(value) if isinstance(value, datetime) else value
         if shape.kind not in ("structure", "list", "map") or shape.document:
@@ -62,26 +66,28 @@ class _Redactors:
         return self._done[name]
 
     def structure(self, shape: Shape) -> Redactor:
-        table = {
-            name: (
-                lower_first(name),
-                _hide if (shape.name, name) in _UNMARKED_MEMBERS else self.compile(member),
-            )
-            for name, member in shape.members.items()
-            if not member.event_stream
-        }
+        table: dict[str, tuple[str, Redactor | None]] = {}
+        for name, member in shape.members.items():
+            if member.event_stream:
+                continue
+            redact_member = _hide if (shape.name, name) in _UNMARKED_MEMBERS else self.compile(member)
+            # A member that is never shown is not in the table: most requests to encrypt or decrypt have one.
+            if redact_member is not _leave_out:
+                table[name] = (lower_first(name), redact_member)
+        find = table.get
 
         def redact(value: Mapping[str, Any]) -> dict[str, Any]:
             shown = {}
             for name, item in value.items():
-                found = table.get(name)
+                found = find(name)
                 if found is None:
                     continue
-                if found[1] is not None:
-                    item = found[1](item)
+                shown_name, redact_member = found
+                if redact_member is not None:
+                    item = redact_member(item)
                     if item is _LEFT_OUT:
                         continue
-                shown[found[0]] = item
+                shown[shown_name] = item
             return shown
 
         return redact
