@@ -38,17 +38,24 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
     if claim is None:
         return False
     scope = claim.scope
+    signed: Signed | None = None
     try:
-        check_scope(claim, family, route.signing_name, regions())
+        if scope.service_checked != route.signing_name:
+            check_scope(claim, family, route.signing_name, regions())
+            scope.service_checked = route.signing_name
         credential = _credential(call, route, directory, scope.access_key_id, claim.session_token)
-        payload = payload_of(claim, family, headers)
-        computed = b""
         if family == "s3":
+            payload = payload_of(claim, family, headers)
+            last_line = payload.declared or b""
             if payload.kind == "hash" and call.body_is_held:
                 check_body(family, payload, body_hash(exchange.body))
+            signed = Signed(payload, claim, credential.secret, family)
         else:
-            computed = body_hash(exchange.body)
-            check_body(family, payload, computed)
+            last_line = body_hash(exchange.body)
+            if b"x-amz-content-sha256" in headers or claim.presigned is not None:
+                payload = payload_of(claim, family, headers)
+                check_body(family, payload, last_line)
+                last_line = payload.declared or last_line
         verify(
             claim,
             credential.secret,
@@ -57,18 +64,18 @@ def authenticate(call: Call, route: Route, directory: Directory) -> bool:
             exchange.path,
             exchange.query,
             headers,
-            payload.declared or computed,
+            last_line,
             time.time(),
         )
     except Exception:
         call.identity = unknown_caller(scope.access_key_id)
         raise
-    call.identity = credential.identity
-    call.account = credential.identity.account
-    call.region = route.region or scope.region
-    if family == "s3":
-        call.signed = Signed(payload, claim, credential.secret, family)
-    directory.used(credential.user, call.account, call.now, route.signing_name, call.region)
+    identity = call.identity = credential.identity
+    account = call.account = identity.account
+    region = call.region = route.region or scope.region
+    if signed is not None:
+        call.signed = signed
+    directory.used(credential.user, account, call.now, route.signing_name, region)
     return True
 
 

@@ -61,6 +61,7 @@ class Scope:
         "plain_post",
         "region",
         "service",
+        "service_checked",
         "signed",
         "signed_names",
         "template",
@@ -94,6 +95,8 @@ class Scope:
         """The string to sign, but for its timestamp and the canonical request's hash."""
         self.day = self.date.encode()
         self.key: SigningKey | None = None
+        self.service_checked = ""
+        """The service that the scope was found to be for, in a Region of ours (``check_scope``)."""
 
     def __repr__(self) -> str:
         return f"Scope({self.access_key_id}/{self.text.decode()})"

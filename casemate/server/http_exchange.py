@@ -89,15 +89,15 @@ class HttpExchange(Exchange):
         if connection is None:
             return
         keep = connection.stays_open(self)
-        prefix = connection.worker.prefix(status)
+        prefix = connection.worker.prefixes.get(status) or connection.worker.prefix(status)
         if status < 200 or status == 204 or status == 304:
-            body = b""
+            length = body = b""
         else:
-            prefix = b"%bContent-Length: %d\r\n" % (prefix, len(body))
+            length = b"Content-Length: %d\r\n" % len(body)
             if self.method == "HEAD":
                 body = b""
         end = _END if keep and not self.http_1_0 else self._connection_line(keep)
-        connection.send(self, prefix + head + end + body, keep)
+        connection.send(self, b"".join((prefix, length, head, end, body)), keep)
 
     def _connection_line(self, keep: bool) -> bytes:
         if not keep:

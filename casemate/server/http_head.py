@@ -56,14 +56,17 @@ _REQUESTS: dict[bytes, tuple[str, bytes, int]] = {}
 _LINES: dict[bytes, tuple[bytes, bytes]] = {}
 """Header lines that come again and again, taken apart and found good. Bounded, and never one with a secret."""
 _STARTS: dict[bytes, tuple[str, bytes, int, dict[bytes, bytes]]] = {}
-"""What a client sends before its signature, which stays the same for a second: the request line and such lines,
-taken apart. Bounded."""
+"""What a client sends before its signature, which stays the same for a second: the request line and such lines, taken
+apart: method, path, flags, headers. Bounded."""
 _SIGNED = b"\r\nAuthorization: "
+_SIGNED_LENGTH = len(_SIGNED) - 2
 _STARTS_KEPT = 64
 _RECURRING = frozenset(
     b"accept accept-encoding amz-sdk-request connection content-length content-type host user-agent x-amz-date "
     b"x-amz-target".split()
 )
+_FRAMING = frozenset((b"connection", b"expect", b"transfer-encoding"))
+"""What tells how the request is to be read: such requests go the general way."""
 _LINE_KEPT = 512
 """Bytes of the longest line that is kept."""
 _KEPT = 512
@@ -140,18 +143,23 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     if not colon:
         raise BadRequest("header", "A header has no colon.")
     value = value.strip(_BLANK)
-    if name in _RECURRING and len(line) <= _LINE_KEPT:
-        if len(_LINES) >= _KEPT:
-            _LINES.clear()
-        _LINES[line] = (name, value)
+    if name in _RECURRING:
+        _keep_line(line, name, value)
     return name, value
 
 
+def _keep_line(line: bytes, name: bytes, value: bytes) -> None:
+    if len(line) <= _LINE_KEPT:
+        if len(_LINES) >= _KEPT:
+            _LINES.clear()
+        _LINES[line] = (name, value)
+
+
 def _keep_start(text: bytes, method: str, target: bytes, flags: int) -> None:
-    """Remember how a request begins: the lines before its signature, where all of them recur."""
+    """Remember how a good request begins: the lines before its signature, where all of them recur."""
     fields = [_LINES.get(line) for line in text.split(b"\r\n")[1:]]
     headers = dict([field for field in fields if field is not None])
-    if len(headers) == len(fields):
+    if len(headers) == len(fields) and b"host" in headers and _FRAMING.isdisjoint(headers):
         if len(_STARTS) >= _STARTS_KEPT:
             _STARTS.clear()
         _STARTS[text] = (method, target, flags, headers)
@@ -174,33 +182,71 @@ def parse_head(head: bytes, limits: Limits) -> Head:
 
     Raises BadRequest (400, 414, 417, 431, 505).
     """
+    at = head.find(_SIGNED)
+    start = _STARTS.get(head[:at]) if at > 0 else None
+    if start is not None:
+        known = _begun(head, at + 2, start, limits)
+        if known is not None:
+            return known
+    return _parse_whole(head, at, limits)
+
+
+def _begun(
+    head: bytes, at: int, start: tuple[str, bytes, int, dict[bytes, bytes]], limits: Limits
+) -> Head | None:
+    """The straight way for a head whose beginning is known. None for whatever is not plainly right: the general way
+    tells what is wrong."""
+    method, path, flags, known = start
+    rest = head[at:]
+    lines = rest.split(b"\r\n")
+    if len(rest.translate(None, _CONTROLS)) + 2 * len(lines) - 2 != len(rest):
+        return None
+    count = len(known) + len(lines)
+    headers = known.copy()
+    # The first one is the signature's, of which none is like another.
+    headers[b"authorization"] = lines[0][_SIGNED_LENGTH:].strip(_BLANK)
+    del lines[0]
+    for line in lines:
+        field = _LINES.get(line)
+        if field is None:
+            raw, _, value = line.partition(b": ")
+            name = _NAMES.get(raw)
+            if name is None:
+                return None
+            value = value.strip(_BLANK)
+            if name in _RECURRING:
+                _keep_line(line, name, value)
+            headers[name] = value
+        else:
+            headers[field[0]] = field[1]
+    if len(headers) != count or count > limits.header_count or not _FRAMING.isdisjoint(headers):
+        return None
+    if len(head) > limits.header_bytes or len(head) > limits.head_bytes:
+        return None
+    text = headers.get(b"content-length")
+    if text is None:
+        return method, path, b"", headers, 0, flags
+    if not text.isdigit() or len(text) > 18:
+        return None
+    return method, path, b"", headers, int(text), flags
+
+
+def _parse_whole(head: bytes, at: int, limits: Limits) -> Head:
+    """The general way. at: where the signature's line begins, if it was found."""
     if len(head) > limits.head_bytes:
         _check_request_line(head, limits)
         raise BadRequest("head-size", "The request's headers are too large.", 431)
     try:
-        at = head.find(_SIGNED)
-        start = _STARTS.get(head[:at]) if at > 0 else None
-        if start is None:
-            lines = head.split(b"\r\n")
-            method, target, flags = _REQUESTS.get(lines[0]) or _request(head, lines[0], limits)
-            del lines[0]
-            kept = _LINES.get
-            headers = dict([kept(line) or _field(line) for line in lines])
-            count = len(lines)
-            if at > 0 and target == b"/" and len(headers) == count:
-                _keep_start(head[:at], method, target, flags)
-        else:
-            method, target, flags, known = start
-            headers = known.copy()
-            lines = head[at + 2 :].split(b"\r\n")
-            kept = _LINES.get
-            for line in lines:
-                name, value = kept(line) or _field(line)
-                headers[name] = value
-            count = len(known) + len(lines)
+        lines = head.split(b"\r\n")
+        method, target, version = _REQUESTS.get(lines[0]) or _request(head, lines[0], limits)
+        del lines[0]
+        kept = _LINES.get
+        headers = dict([kept(line) or _field(line) for line in lines])
+        count = len(lines)
     except _Control:
         _check_request_line(head, limits)
         raise BadRequest("control", "The request's head has a control character.") from None
+    flags = version
     if count > limits.header_count:
         raise BadRequest("header-count", "The request has too many headers.", 431)
     if len(headers) != count:
@@ -247,6 +293,8 @@ def parse_head(head: bytes, limits: Limits) -> Head:
         if expected.lower() != b"100-continue":
             raise BadRequest("expect", "The expectation cannot be met.", 417)
         flags |= EXPECTS_CONTINUE
+    if at > 0 and target == b"/" and len(headers) == count:
+        _keep_start(head[:at], method, target, version)
     return method, path, query, headers, length, flags
 
 

@@ -193,6 +193,8 @@ class Connection(asyncio.Protocol):
 
     def stays_open(self, exchange: HttpExchange) -> bool:
         """Whether the connection can be used after this exchange's reply, ended now."""
+        if self._reading is None and exchange.keep_alive and not self._last and not self.worker.draining:
+            return True
         if self._reading is exchange and not self._rest_is_small(exchange):
             return False
         return self.may_stay_open(exchange)
@@ -331,7 +333,8 @@ class Connection(asyncio.Protocol):
                         if not self._queue:
                             self._idle()
                         return
-                    if self._is_blocked():
+                    # Most often nothing waits, which is seen at once.
+                    if (self._queue or self._last or self.stalled) and self._is_blocked():
                         self._hold(data, position)
                         return
                     if data[position] == 13 and data[position : position + 2] == b"\r\n":

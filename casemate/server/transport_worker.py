@@ -22,7 +22,6 @@ class Worker:
     """The transport of one process. ``connect`` is what ``loop.create_server`` wants."""
 
     __slots__ = (
-        "_prefixes",
         "_timer",
         "app",
         "connections",
@@ -31,6 +30,7 @@ class Worker:
         "limits",
         "loop",
         "now",
+        "prefixes",
         "tasks",
     )
 
@@ -46,7 +46,8 @@ class Worker:
         self.draining = False
         self.now = loop.time()
         """The loop's time at the last sweep: near enough for deadlines, and free."""
-        self._prefixes: dict[int, bytes] = {}
+        self.prefixes: dict[int, bytes] = {}
+        """What ``prefix`` has made, by status."""
         self._sweep()
 
     def connect(self) -> Connection:
@@ -54,11 +55,11 @@ class Worker:
 
     def prefix(self, status: int) -> bytes:
         """The status line, Server and Date. Made once a second."""
-        prefix = self._prefixes.get(status)
+        prefix = self.prefixes.get(status)
         if prefix is None:
             date = formatdate(usegmt=True).encode("ascii")
             prefix = b"%bServer: Casemate\r\nDate: %b\r\n" % (status_line(status), date)
-            self._prefixes[status] = prefix
+            self.prefixes[status] = prefix
         return prefix
 
     # --- the application's calls, guarded ------------------------------------------------------------------
@@ -113,7 +114,7 @@ class Worker:
 
     def _sweep(self) -> None:
         self._check()
-        self._prefixes.clear()
+        self.prefixes.clear()
         self._timer = self.loop.call_later(min(self.limits.sweep, _DATE_AGE), self._sweep)
 
     def _check(self) -> None:

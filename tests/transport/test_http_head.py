@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from casemate.server import http_head
 from casemate.server.http_head import (
     CHUNKED,
     EXPECTS_CONTINUE,
     HTTP_1_0,
     KEEP_ALIVE,
     BadRequest,
+    Head,
     check_partial_head,
     parse_head,
 )
@@ -231,3 +233,44 @@ def test_any_bytes_are_parsed_or_refused(head: bytes) -> None:
     assert length >= CHUNKED
     for text in (path, query, *headers, *headers.values()):
         assert not set(text) & (set(range(32)) - {9} | {127}), "a control character came through"
+
+
+BEGINNING = b"POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Date: 20261125T101112Z"
+LINES = st.one_of(
+    st.sampled_from(
+        [
+            b"Content-Length: 12",
+            b"content-length:12",
+            b"Content-Length: 1x",
+            b"Connection: close",
+            b"Expect: 100-continue",
+            b"Transfer-Encoding: chunked",
+            b"Host: b",
+            b"Authorization: again",
+            b"amz-sdk-invocation-id: 7",
+            b"Content-Type: \t x ",
+            b"Content-Type:",
+            b"no colon",
+            b"a : blank",
+            b"",
+        ]
+    ),
+    st.binary(max_size=20),
+)
+
+
+@given(st.lists(LINES, max_size=4), st.binary(max_size=6), st.sampled_from([LIMITS, SMALL]))
+def test_a_beginning_that_is_known_changes_nothing(lines: list[bytes], value: bytes, limits: Limits) -> None:
+    head = b"\r\n".join([BEGINNING, b"Authorization: " + value, *lines])
+
+    def parsed() -> Head | tuple[str, int]:
+        try:
+            return parse_head(head, limits)
+        except BadRequest as refusal:
+            return refusal.kind, refusal.status
+
+    http_head._STARTS.clear()
+    expected = parsed()
+    parse_head(BEGINNING + b"\r\nAuthorization: x", LIMITS)
+    assert BEGINNING in http_head._STARTS
+    assert parsed() == expected
