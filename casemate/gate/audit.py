@@ -33,16 +33,16 @@ def records(
     name: str,
     *,
     read_only: bool,
-    parameters: Mapping[str, Any] | None,
+    parameters: Mapping[str, Any] | bytes | None,
     response: Mapping[str, Any] | None,
     error: AwsError | None,
 ) -> list[bytes]:
     """The audit records of a call, as JSON without a line's end.
 
     source: the service's event source ("kms.amazonaws.com"); name: the operation's; parameters: the request
-    without its secrets, None when it was refused before it was understood; response: the answer of a call that
-    changed something, without its secrets. Normally one record; another for each owner of a resource in
-    another account, with the same sharedEventID.
+    without its secrets, as it is or as JSON, None when it was refused before it was understood; response: the
+    answer of a call that changed something, without its secrets. Normally one record; another for each owner of
+    a resource in another account, with the same sharedEventID.
     """
     global _second
     identity = call.identity.audit
@@ -80,7 +80,7 @@ def records(
         before,
         b"" if error is None else _error(error),
         b',"requestParameters":',
-        b"null" if parameters is None else dumps(parameters, str),
+        parameters if isinstance(parameters, bytes) else dumps(parameters, str),
         b',"responseElements":null,'
         if response is None
         else b',"responseElements":%b,' % dumps(response, str),

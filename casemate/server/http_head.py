@@ -209,9 +209,9 @@ def _begun(
     for line in lines:
         field = _LINES.get(line)
         if field is None:
-            raw, _, value = line.partition(b": ")
+            raw, colon, value = line.partition(b": ")
             name = _NAMES.get(raw)
-            if name is None:
+            if name is None or not colon:
                 return None
             value = value.strip(_BLANK)
             if name in _RECURRING:
