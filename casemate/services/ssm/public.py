@@ -8,7 +8,6 @@ ids, which are made of the names: the same in every server, another in each Regi
 from __future__ import annotations
 
 import gzip
-import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore
+from orjson import loads
 
 from casemate.gate.regions import partition_of
 from casemate.services.ssm.naming import SERVICE, parameter_arn
@@ -66,7 +66,8 @@ def public_arn(region: str, path: str) -> str:
 
 @cache
 def published(region: str) -> Published:
-    """All that a Region has. Takes a tenth of a second the first time."""
+    """All that a Region has. Takes a tenth of a second the first time, and so may a service's long name: not for the
+    event loop."""
     found = {**_images(region), **_infrastructure(partition_of(region))}
     return found, sorted(found)
 
@@ -156,7 +157,7 @@ def _infrastructure(partition: str) -> dict[str, tuple[Value, str]]:
 
 
 def _partition(name: str) -> Any:
-    endpoints = json.loads((_DATA / "endpoints.json").read_bytes())
+    endpoints = loads((_DATA / "endpoints.json").read_bytes())
     return next(each for each in endpoints["partitions"] if each["partition"] == name)
 
 
@@ -165,7 +166,7 @@ def _long_name(service: str) -> str:
     """What AWS calls a service whose endpoints have this prefix, as its model says."""
     for folder in (service, service.replace(".", "-")):
         for model in sorted((_DATA / folder).glob("*/service-2.json.gz"), reverse=True):
-            metadata = json.loads(gzip.decompress(model.read_bytes()))["metadata"]
+            metadata = loads(gzip.decompress(model.read_bytes()))["metadata"]
             return str(metadata["serviceFullName"])
     return service
 
@@ -181,6 +182,8 @@ def _short(part: str, place: int) -> str:
     """ "us" as it is, "gov" and "west" by a letter, "northeast" by two."""
     if place == 0:
         return part
+    if part.startswith("iso"):
+        return f"i{part[3:]}"
     for first in ("north", "south"):
         if part.startswith(first) and part != first:
             return first[0] + part[len(first)]

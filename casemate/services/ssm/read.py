@@ -26,6 +26,7 @@ from casemate.services.ssm.targets import (
     readable,
     with_history,
 )
+from casemate.store.cache import Miss
 
 _MOST_BY_PATH = 10
 _HISTORY = 50
@@ -58,7 +59,10 @@ def _read(call: Call, target: Target, decryption: bool) -> ssm.Parameter:
         if name.startswith(SECRETS):
             return read_secret(call, name, selector, decryption)
         path = target.named.place.path
-        found = find_public(call.region, path) if path.startswith(SERVICE) else None
+        if not path.startswith(SERVICE):
+            raise no_parameter(name)
+        _must_be_in_a_thread(call)
+        found = find_public(call.region, path)
         if found is None:
             raise no_parameter(name)
         if selector not in ("", "1"):
@@ -123,10 +127,17 @@ def get_parameters_by_path(
     return {"Parameters": shown}
 
 
+def _must_be_in_a_thread(call: Call) -> None:
+    """For what takes longer than the event loop may."""
+    if call.transaction is None:
+        raise Miss
+
+
 def _public(
     call: Call, req: ssm.GetParametersByPathRequest, path: str, after: str, most: int
 ) -> ssm.GetParametersByPathResult:
     """AWS's own, whose only type is String."""
+    _must_be_in_a_thread(call)
     wanted = [each for each in req.get("ParameterFilters", ()) if each["Key"] == "Type"]
     if any("String" not in each.get("Values", ()) for each in wanted) or len(wanted) < len(
         req.get("ParameterFilters", ())
