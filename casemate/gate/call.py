@@ -112,6 +112,8 @@ class Call:
     """The body that is not held in memory, while it comes; None where all of it is in ``exchange.body``."""
     outgoing: Outgoing | None = None
     """The answer's body, where it is not in the reply."""
+    entered: int = -1
+    """How many request quotas were taken from when steps 2 to 5 were done; -1 until they are."""
     scope: str = ""
     """What tells this call's ``before`` from that of other calls that the same request asks."""
 
@@ -269,6 +271,22 @@ class Call:
         call.counted_before = [*self.counted_before, *self.counted]
         call.done_before = self.done_before
         call.arriving = self.arriving
+        return call
+
+    def resumed(self) -> Call:
+        """The same request, of which is known who calls and for what: steps 2 to 5 are not done again."""
+        call = Call(self.gate, self.exchange, self.request_id, self.started, self.now)
+        call.entered = self.entered
+        call.counted = self.counted[: self.entered]
+        call.counted_before = [*self.counted_before, *self.counted[self.entered :]]
+        call.done_before = self.done_before
+        call.arriving = self.arriving
+        call.identity = self.identity
+        call.account = self.account
+        call.region = self.region
+        call.route = self.route
+        call.request = self.request
+        call.signed = self.signed
         return call
 
     def passed_on(self, request: Mapping[str, Any], via: str, route: Route, source_arn: str = "") -> Call:

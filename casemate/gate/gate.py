@@ -12,10 +12,11 @@
    10 serialise      the answer or error, in the service's way     _leave
 
 A read on cached state runs through all of it in the event loop. Where something is not in memory (``Miss``) the
-request starts again in a thread that may wait for the database. A write takes steps 6 to 8 in the store's
-transaction, which may run them more than once. What must be done outside of the transaction first (``Before``) is
-done in such a thread as well. Bodies that are not held in memory are moved between steps 7 and 8, after which the
-transaction takes these steps again (``Call.transfer``). Whatever goes wrong is a refusal, and is audited too.
+request starts again in a thread that may wait for the database: from step 6 on, if it came so far. A write takes
+steps 6 to 8 in the store's transaction, which may run them more than once. What must be done outside of the
+transaction first (``Before``) is done in such a thread as well. Bodies that are not held in memory are moved
+between steps 7 and 8, after which the transaction takes these steps again (``Call.transfer``). Whatever goes wrong
+is a refusal, and is audited too.
 """
 
 from __future__ import annotations
@@ -388,10 +389,16 @@ class Gate:
         def run(tx: Tx) -> Mapping[str, Any] | None:
             # The store may run this again (a lost connection): nothing leaves from here, each run has its own call.
             nonlocal call
-            call = call.again()
-            call.region = self._region
-            call.transaction = tx
-            served = self._enter(call)
+            if call.entered < 0:
+                call = call.again()
+                call.region = self._region
+                call.transaction = tx
+                served = self._enter(call)
+            else:
+                # Who calls, and for what, is known: it goes on at step 6.
+                call = call.resumed()
+                call.transaction = tx
+                served = _served(call)
             if served.mode is Mode.WRITE:
                 return None
             acted = self._act(call, served)
@@ -481,6 +488,7 @@ class Gate:
         # 5. throttle
         if self._throttle.limits and served.quota:
             self._count(call, served.quota, call.region)
+        call.entered = len(call.counted)
         return served
 
     def _count(self, call: Call, quota: str, region: str) -> None:
@@ -512,8 +520,7 @@ class Gate:
     def _act_in(self, call: Call, tx: Tx) -> _Acted:
         """Steps 6 to 8 in a write's transaction; each run starts with nothing of the one before."""
         assert call.route is not None
-        served = call.route.operation.served
-        assert served is not None
+        served = _served(call)
         call.transaction = tx
         call.mutable = True
         call.resources = call.records = ()
@@ -641,6 +648,14 @@ def _shown(route: Route, request: Mapping[str, Any]) -> Mapping[str, Any] | byte
     if not request.shown:
         request.shown = dumps(route.codec.redact(request), str)
     return request.shown
+
+
+def _served(call: Call) -> Served:
+    """How the call's operation is served, once it was entered."""
+    assert call.route is not None
+    served = call.route.operation.served
+    assert served is not None
+    return served
 
 
 def _error_reply(call: Call, refusal: BaseException | None, error: AwsError) -> Reply:

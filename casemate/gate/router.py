@@ -171,6 +171,15 @@ class Router:
             path = self._address.path(path, exchange.headers)
             if self._form is not None and is_form(exchange):
                 return self._form._replace(codec=AddressedCodec(self._form.codec, self._address))
+            of_object = _OF_OBJECTS.get(exchange.method)
+            if (
+                of_object is not None
+                and not exchange.query
+                and 0 < path.find(b"/", 2) < len(path) - 1
+                and _COPIES not in exchange.headers
+            ):
+                # Most of what comes: an object, and nothing said besides.
+                return self._named(api, of_object, protocol)
         name = wire.route_rest(api.service, exchange.method, path, exchange.query, exchange.headers)
         if name is None:
             raise Unroutable(
@@ -254,6 +263,9 @@ def is_form(exchange: Exchange) -> bool:
         b"multipart/form-data"
     )
 
+
+_OF_OBJECTS = {"GET": "GetObject", "PUT": "PutObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
+_COPIES = b"x-amz-copy-source"
 
 _SCOPE = re.compile(
     rb"Credential=[^/,&]+(?:/|%2[Ff])[0-9]{8}(?:/|%2[Ff])[^/,&%]+(?:/|%2[Ff])([a-z0-9.-]{1,63})(?:/|%2[Ff])"

@@ -17,16 +17,18 @@ _OF_S3 = re.compile(
     re.DOTALL,
 )
 _LOCAL = b"localhost"
+_KEPT = 10_000
 
 
 class S3Address:
     """names: the server's own host names, of which bucket.NAME is one of a bucket; localhost is always one."""
 
-    __slots__ = ("_ends", "_own")
+    __slots__ = ("_ends", "_known", "_own")
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         hosts = {name.lower().encode() for name in names if not _ADDRESS.match(name.encode())}
         self._own = frozenset(hosts | {_LOCAL, b"s3." + _LOCAL})
+        self._known: dict[bytes, bytes] = {}
         self._ends = tuple(sorted((b"." + name for name in self._own), key=len, reverse=True))
 
     def bucket(self, host: bytes) -> bytes:
@@ -46,5 +48,10 @@ class S3Address:
 
     def path(self, path: bytes, headers: Mapping[bytes, bytes]) -> bytes:
         """The path as it were with the bucket in it, else byte for byte as it came."""
-        bucket = self.bucket(headers.get(b"host", b""))
+        host = headers.get(b"host", b"")
+        bucket = self._known.get(host)
+        if bucket is None:
+            bucket = self.bucket(host)
+            if len(self._known) < _KEPT:
+                self._known[host] = bucket
         return b"/" + bucket + path if bucket else path

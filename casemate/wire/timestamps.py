@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -104,6 +105,7 @@ def to_iso8601_millis(moment: datetime) -> str:
     return _aware(moment).astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+@lru_cache(512)
 def to_http_date(moment: datetime) -> str:
     moment = _aware(moment).astimezone(UTC)
     return (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from queue import Queue
+from threading import Thread
 from typing import NamedTuple
 
 from casemate.engine.checksums import Checksum, checksum
@@ -14,6 +16,12 @@ from casemate.store.ids import new_id
 
 INLINE = 64 * 1024
 """Bodies up to this size are rows of the database, and share its commits; larger ones are blobs."""
+
+_LARGE = 1024 * 1024
+"""From here on a second hash is counted beside the first."""
+
+_WAITING = 32
+"""Pieces that a hash may lag behind."""
 
 _AT_ONCE = 8
 """Frames that are read, opened and sent together."""
@@ -62,7 +70,8 @@ class Bodies:
             data = b"".join(keys.seal(_frames((whole,))))
             return Stored(new_id(), size, data, digest_of((data,)))
         digest = checksum(DIGEST)
-        blob = self.blobs.put(_sealed(pieces, keys, hashes, check, digest))
+        hashed = _hashed(pieces, hashes, check, aside=size >= _LARGE and len(hashes) > 1)
+        blob = self.blobs.put(_sealed(hashed, keys, digest))
         return Stored(blob, size, None, digest.digest())
 
     def discard(self, stored: Stored) -> None:
@@ -93,15 +102,9 @@ def insert(
     )
 
 
-def _sealed(
-    pieces: Iterable[Piece],
-    keys: BodyKeys,
-    hashes: Sequence[Checksum],
-    check: Callable[[], object] | None,
-    digest: Checksum,
-) -> Iterator[bytes]:
+def _sealed(pieces: Iterable[Piece], keys: BodyKeys, digest: Checksum) -> Iterator[bytes]:
     gathered: list[bytes] = []
-    for frame in keys.seal(_frames(_hashed(pieces, hashes, check))):
+    for frame in keys.seal(_frames(pieces)):
         gathered.append(frame)
         if len(gathered) == _AT_ONCE:
             sealed = b"".join(gathered)
@@ -114,14 +117,44 @@ def _sealed(
 
 
 def _hashed(
-    pieces: Iterable[Piece], hashes: Sequence[Checksum], check: Callable[[], object] | None
+    pieces: Iterable[Piece], hashes: Sequence[Checksum], check: Callable[[], object] | None, aside: bool
 ) -> Iterator[Piece]:
-    for piece in pieces:
-        for one in hashes:
-            one.update(piece)
-        yield piece
+    """The same pieces, which the hashes are fed; aside: all but the first in threads of their own."""
+    here, there = (hashes[:1], [_Feeder(one) for one in hashes[1:]]) if aside else (hashes, [])
+    feed = [one.update for one in here] + [one.update for one in there]
+    try:
+        for piece in pieces:
+            for update in feed:
+                update(piece)
+            yield piece
+    finally:
+        for one in there:
+            one.finish()
     if check is not None:
         check()
+
+
+class _Feeder:
+    """Feeds a hash in a thread: MD5 takes as long as all else that is done with a body together, and lets other
+    threads run meanwhile."""
+
+    def __init__(self, fed: Checksum) -> None:
+        self._fed = fed
+        self._pieces: Queue[Piece | None] = Queue(_WAITING)
+        self._thread = Thread(target=self._feed, name="casemate-hash", daemon=True)
+        self._thread.start()
+
+    def update(self, piece: Piece) -> None:
+        self._pieces.put(piece)
+
+    def finish(self) -> None:
+        """Wait until all of it was fed."""
+        self._pieces.put(None)
+        self._thread.join()
+
+    def _feed(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._fed.update(piece)
 
 
 def _frames(pieces: Iterable[Piece]) -> Iterator[memoryview]:

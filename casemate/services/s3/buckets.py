@@ -52,6 +52,7 @@ class Buckets:
 
     def __init__(self, store: Store, keyring: Keyring) -> None:
         self._keyring = keyring
+        self._known: dict[str, tuple[tuple[Any, Any], Bucket]] = {}
         self._shards: list[Cache[str, Bucket | None]] = [
             Cache(store, domain(number), self.load, _IN_SHARD) for number in range(SHARDS)
         ]
@@ -81,8 +82,17 @@ class Buckets:
         stored = tx.one(_SELECT + "WHERE name = ?", (name,))
         if stored is None:
             return None
+        of_account = tx.one("SELECT settings, seal FROM s3_accounts WHERE account = ?", (stored[2],))
+        known = self._known.get(name)
+        if known is not None and known[0] == (stored, of_account):
+            # The very rows that were opened before: transactions ask for them with each object that is written.
+            return known[1]
         row = self._opened(tx, stored)
-        return Bucket(row, effective(row.settings, self.blocked(tx, row), row.account))
+        bucket = Bucket(row, effective(row.settings, self.blocked(tx, row), row.account))
+        if len(self._known) >= _IN_SHARD:
+            self._known.clear()
+        self._known[name] = ((stored, of_account), bucket)
+        return bucket
 
     def blocked(self, tx: Tx, row: BucketRow) -> Mapping[str, bool]:
         """What the bucket's public access block and its account's block together. Raises Tampered."""
