@@ -10,7 +10,7 @@ import pytest
 from acting_support import ACCOUNT, REGION
 from events_support import EventsHouse, bus_arn, events_house_in, rule_arn
 
-from casemate.api import events
+from casemate.api import events, kms
 from casemate.errors import AwsError
 from casemate.gate.announcing import announce
 from casemate.gate.call import Call
@@ -240,6 +240,30 @@ def test_schedules_run(tmp_path: Path) -> None:
         house.ask(events.EnableRule, Name="often")
         time.now += 300
         assert jobs.run_due() == 1
+
+
+def test_kms_tells_of_rotations_and_deletions(tmp_path: Path) -> None:
+    time = _Time()
+    with events_house_in(tmp_path, time) as house:
+        queue = house.toys.queue("q")
+        house.rule("keys", {"source": ["aws.kms"]}, {"Id": "1", "Arn": queue})
+        turned = house.ask(kms.CreateKey)["KeyMetadata"]
+        house.ask(kms.EnableKeyRotation, KeyId=turned["KeyId"])
+        house.ask(kms.RotateKeyOnDemand, KeyId=turned["KeyId"])
+        gone = house.ask(kms.CreateKey)["KeyMetadata"]
+        house.ask(kms.ScheduleKeyDeletion, KeyId=gone["KeyId"], PendingWindowInDays=7)
+        time.now += 366 * 86_400
+        while house.house.worker.jobs.run_due():
+            pass
+        house.send()
+        told = [
+            (event["detail-type"], event["resources"], event["detail"]) for event in house.toys.bodies("q")
+        ]
+        assert sorted(told) == [
+            ("KMS CMK Deletion", [gone["Arn"]], {"key-id": gone["KeyId"]}),
+            ("KMS CMK Rotation", [turned["Arn"]], {"key-id": turned["KeyId"]}),
+            ("KMS CMK Rotation", [turned["Arn"]], {"key-id": turned["KeyId"]}),
+        ]
 
 
 def test_archives_keep_and_replays_send_again(house: EventsHouse) -> None:

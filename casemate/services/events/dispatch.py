@@ -61,8 +61,10 @@ _FINAL: Final = frozenset(
 
 
 class Attempt(NamedTuple):
-    """Something to be sent, and how it went so far. begun: when it was tried first, seconds since the epoch."""
+    """Something to be sent, and how it went so far. id: tells it from all others; begun: when it was tried first,
+    seconds since the epoch."""
 
+    id: str
     sending: Sending
     begun: float
     failures: int = 0
@@ -128,16 +130,16 @@ class Dispatcher:
 
     def _batch(self, base: Call) -> int:
         tx, done = base.tx, 0
-        for waiting in self._outbox.take(tx, _BATCH):
+        for row, waiting in self._outbox.take(tx, _BATCH):
             done += 1
             if waiting is not None:
-                self._send_all(base, waiting)
+                self._send_all(base, row, waiting)
         for attempt in self._take_retries(tx, base.now):
             done += 1
             self._attempt(base, attempt)
         return done
 
-    def _send_all(self, base: Call, waiting: Waiting) -> None:
+    def _send_all(self, base: Call, row: str, waiting: Waiting) -> None:
         try:
             rules = self._rules(base.tx, waiting)
         except Tampered as error:
@@ -158,7 +160,7 @@ class Dispatcher:
                     event,
                     waiting.hops,
                 )
-                self._attempt(base, Attempt(sending, base.now))
+                self._attempt(base, Attempt(f"{row} {rule.arn} {target['Id']}", sending, base.now))
 
     def _rules(self, tx: Tx, waiting: Waiting) -> Sequence[Thing]:
         if waiting.rule:
@@ -170,6 +172,8 @@ class Dispatcher:
         return [rule for rule in matching if rule.arn in waiting.only] if waiting.only else matching
 
     def _attempt(self, base: Call, attempt: Attempt) -> None:
+        # What is done before the transaction is done for this attempt, whichever others the next run has with it.
+        base.scope, base.asked = f"{attempt.id}/", 0
         try:
             with base.tx.savepoint():
                 send(base, attempt.sending)
@@ -250,8 +254,8 @@ class Dispatcher:
         found = []
         for row, account, sealed in rows:
             text = self._keyring.account_key(account, tx).unwrap(sealed, _PURPOSE, row)
-            sending, begun, failures = json.loads(text)
-            found.append(Attempt(Sending(*sending), begun, failures))
+            _, sending, begun, failures = json.loads(text)
+            found.append(Attempt(row, Sending(*sending), begun, failures))
         return found
 
 

@@ -120,15 +120,16 @@ class Outbox:
         )
         self.put_one.set()
 
-    def take(self, tx: Tx, most: int) -> list[Waiting | None]:
-        """Take the oldest rows away, to be sent in this very transaction; None for one that was altered."""
+    def take(self, tx: Tx, most: int) -> list[tuple[str, Waiting | None]]:
+        """Take the oldest rows away, to be sent in this very transaction, with their ids; None for one that was
+        altered."""
         rows = tx.all(
             "DELETE FROM events_outbox WHERE id IN "
             "(SELECT id FROM events_outbox ORDER BY id LIMIT ? /*pg FOR UPDATE SKIP LOCKED */) "
             "RETURNING id, account, region, bus, sealed",
             (most,),
         )
-        return [self._opened(tx, row) for row in sorted(rows, key=lambda row: row[0])]
+        return [(row[0], self._opened(tx, row)) for row in sorted(rows, key=lambda row: row[0])]
 
     def _opened(self, tx: Tx, row: Sequence[Any]) -> Waiting | None:
         key, account, region, bus, sealed = row

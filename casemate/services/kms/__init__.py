@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from casemate.services.kms import (
     aliases,
+    announcements,
     connecting,
     created_elsewhere,
     crypto,
@@ -67,6 +68,8 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
     def record(name: str, key: Key, details: Mapping[str, Any] | None = None) -> None:
         gate.record_event("kms.amazonaws.com", name, key.account, key.row.region, key, details)
 
+    tell = announcements.teller(gate)
+
     def audits() -> bool:
         return gate.audits
 
@@ -79,11 +82,12 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
             lambda key: record("DeleteKey", key),
             audits,
             created_elsewhere.destroyer(store, key_stores, backends),
+            tell,
         ),
         imported.EXPIRE: imported.expirer(
-            store, keys, clock, lambda key: record("DeleteExpiredKeyMaterial", key), audits
+            store, keys, clock, lambda key: record("DeleteExpiredKeyMaterial", key), audits, tell
         ),
         rotation.ROTATE: rotation.rotator(
-            store, keys, clock, lambda done: record("RotateKey", done.key, done.details()), audits
+            store, keys, clock, lambda done: record("RotateKey", done.key, done.details()), audits, tell
         ),
     }

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from casemate.clock import Clock
+from casemate.services.kms.announcements import DELETION, Tell, silent
 from casemate.services.kms.key import PENDING_DELETION, PENDING_REPLICA_DELETION, Key
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.rows import KeyRow
@@ -45,11 +46,12 @@ def deleter(
     record: Callable[[Key], None],
     audits: Callable[[], bool] = lambda: True,
     destroy: Callable[[Key], None] = lambda _: None,
+    tell: Tell = silent,
 ) -> Callable[[Job], None]:
     """The job's handler. It deletes only what is still pending deletion and due, whatever became of the key since
     the job was planned; running again does no harm. record: writes the deletion into the audit; audits: whether
     that can be done now, without which nothing is deleted; destroy: removes, as well as it can, what a custom key
-    store has of the key."""
+    store has of the key; tell: tells of it."""
 
     def run(job: Job) -> None:
         if not audits():
@@ -66,6 +68,7 @@ def deleter(
             )
             if key is not None and due:
                 keys.delete(tx, key.row)
+                tell(tx, DELETION, key)
                 _release_primary(tx, keys, key.row, clock.now())
             job.finish(tx)
             return key if due else None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from casemate.clock import Clock
 from casemate.engine.keys import BadKeyMaterial, imported
 from casemate.errors import AwsError
+from casemate.services.kms.announcements import EXPIRATION, Tell, silent
 from casemate.services.kms.key import (
     ENABLED,
     PENDING_DELETION,
@@ -136,10 +137,15 @@ def plan_expiry(tx: Tx, key: KeyRow, row: MaterialRow) -> None:
 
 
 def expirer(
-    store: Store, keys: Keys, clock: Clock, record: Callable[[Key], None], audits: Callable[[], bool]
+    store: Store,
+    keys: Keys,
+    clock: Clock,
+    record: Callable[[Key], None],
+    audits: Callable[[], bool],
+    tell: Tell = silent,
 ) -> Callable[[Job], None]:
     """The job's handler. It takes away only what is expired by now. record: writes that into the audit; audits:
-    whether that can be done now, without which nothing is taken away."""
+    whether that can be done now, without which nothing is taken away; tell: tells of it."""
 
     def run(job: Job) -> None:
         if not audits():
@@ -163,6 +169,7 @@ def expirer(
                 )
             if key is not None and expired is not None:
                 forget(keys, tx, key, expired)
+                tell(tx, EXPIRATION, key)
             else:
                 job.finish(tx)
             return key if expired is not None else None

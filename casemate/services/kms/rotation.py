@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from casemate.clock import Clock
+from casemate.services.kms.announcements import ROTATION, Tell, silent
 from casemate.services.kms.deletion import DAY
 from casemate.services.kms.key import ENABLED, Key
 from casemate.services.kms.keys import MATERIAL_BYTES, Keys
@@ -108,10 +109,15 @@ def resume_rotation(keys: Keys, tx: Tx, row: KeyRow, now: float) -> None:
 
 
 def rotator(
-    store: Store, keys: Keys, clock: Clock, record: Callable[[Rotated], None], audits: Callable[[], bool]
+    store: Store,
+    keys: Keys,
+    clock: Clock,
+    record: Callable[[Rotated], None],
+    audits: Callable[[], bool],
+    tell: Tell = silent,
 ) -> Callable[[Job], None]:
     """The job's handler. A key that is not enabled is left alone until it is again. record: writes a rotation into
-    the audit; audits: whether that can be done now, without which nothing is rotated."""
+    the audit; audits: whether that can be done now, without which nothing is rotated; tell: tells of it."""
 
     def run(job: Job) -> None:
         if not audits():
@@ -129,6 +135,8 @@ def rotator(
                 done += rotate(keys, tx, primary, at, AUTOMATIC, at + primary.row.rotation_period * DAY)
                 primary = keys.load(tx, primary.account, primary.row.region, primary.row.id)
             job.finish(tx)
+            for each in done:
+                tell(tx, ROTATION, each.key)
             if primary is not None and primary.row.state == ENABLED:
                 plan_rotation(tx, primary.row)
             return done

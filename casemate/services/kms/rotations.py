@@ -10,6 +10,7 @@ from casemate.engine.keys.specs import SYMMETRIC_DEFAULT
 from casemate.errors import AwsError
 from casemate.gate.audit import service_event
 from casemate.gate.call import Call
+from casemate.services.kms.announcements import ROTATION, teller
 from casemate.services.kms.deletion import DAY
 from casemate.services.kms.key import PENDING_DELETION, PENDING_REPLICA_DELETION, Key
 from casemate.services.kms.keys import Keys
@@ -100,6 +101,9 @@ def rotate_key_on_demand(
         )
     rotated = rotate(call.part(Keys), call.tx, key, call.now, ON_DEMAND)
     call.records = [*call.records, *(_event(call, each) for each in rotated)]
+    tell = teller(call.gate)
+    for each in rotated:
+        tell(call.tx, ROTATION, each.key)
     return {"KeyId": key.arn}
 
 
