@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -302,6 +303,21 @@ def test_public_parameters(ssm: Ssm) -> None:
         client.get_parameter(Name=f"{name}:77")
     with refused("AccessDeniedException"):
         ssm.of("nobody").get_parameter(Name=name)
+
+
+def test_public_images_of_others(ssm: Ssm) -> None:
+    ecs = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended"
+    names = [
+        f"{ecs}/image_id",
+        "/aws/service/eks/optimized-ami/1.31/amazon-linux-2023/x86_64/standard/recommended/image_id",
+        "/aws/service/canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id",
+        "/aws/service/bottlerocket/aws-k8s-1.31/arm64/latest/image_id",
+    ]
+    found = ssm.of().get_parameters(Names=names)["Parameters"]
+    assert [each["Name"] for each in found] == names
+    assert len({each["Value"] for each in found}) == 4
+    about = json.loads(ssm.of().get_parameter(Name=ecs)["Parameter"]["Value"])
+    assert (about["image_id"], about["os"]) == (found[0]["Value"], "Amazon Linux 2023")
 
 
 def test_global_infrastructure(ssm: Ssm) -> None:

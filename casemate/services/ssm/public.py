@@ -1,8 +1,7 @@
 """AWS's own parameters, under /aws/service/: the names of the latest AMIs, and the Regions, services and Availability
 Zones of the partition. Source: "Working with public parameters in Parameter Store".
 
-Regions, services and endpoints are those of the endpoint data that botocore ships. There are no AMIs behind the AMIs'
-ids, which are made of the names: the same in every server, another in each Region.
+Regions, services and endpoints are those of the endpoint data that botocore ships.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import gzip
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,7 @@ from orjson import loads
 from casemate.gate.regions import partition_of
 from casemate.services.ssm.naming import SERVICE, parameter_arn
 from casemate.services.ssm.parameter import moment
+from casemate.services.ssm.public_images import descriptions, images
 
 if TYPE_CHECKING:
     from casemate.api import ssm
@@ -30,24 +29,6 @@ _DATA = Path(botocore.__file__).parent / "data"
 _SINCE = 1_793_491_200.0
 """When all of them were last changed: 1 November 2026."""
 
-_LINUX = (
-    *(
-        f"al2023-ami-{kind}kernel-{kernel}-{machine}"
-        for kind in ("", "minimal-")
-        for kernel in ("default", "6.1", "6.12")
-        for machine in ("arm64", "x86_64")
-    ),
-    *(f"amzn2-ami-hvm-{machine}-gp2" for machine in ("arm64", "x86_64")),
-    *(f"amzn2-ami-kernel-5.10-hvm-{machine}-gp2" for machine in ("arm64", "x86_64")),
-    *(f"amzn2-ami-minimal-hvm-{machine}-ebs" for machine in ("arm64", "x86_64")),
-    *("amzn2-ami-hvm-x86_64-ebs", "amzn2-ami-kernel-5.10-hvm-x86_64-ebs"),
-    *("amzn-ami-hvm-x86_64-gp2", "amzn-ami-hvm-x86_64-ebs", "amzn-ami-minimal-hvm-x86_64-ebs"),
-)
-_WINDOWS = tuple(
-    f"Windows_Server-{year}-English-{kind}-Base"
-    for year in (2016, 2019, 2022, 2025)
-    for kind in ("Core", "Full")
-)
 _ZONES = {"us-east-1": 6, "us-west-2": 4, "ap-northeast-1": 4, "ap-northeast-2": 4}
 """How many Availability Zones a Region has; three unless it is here."""
 
@@ -68,7 +49,9 @@ def public_arn(region: str, path: str) -> str:
 def published(region: str) -> Published:
     """All that a Region has. Takes a tenth of a second the first time, and so may a service's long name: not for the
     event loop."""
-    found = {**_images(region), **_infrastructure(partition_of(region))}
+    found = _infrastructure(partition_of(region))
+    found |= {name: (_constant(value), _AMI) for name, value in images(region)}
+    found |= {name: (_constant(value), "text") for name, value in descriptions(region)}
     return found, sorted(found)
 
 
@@ -109,17 +92,6 @@ def _answer(region: str, name: str, entry: tuple[Value, str]) -> ssm.Parameter:
 
 def _constant(text: str) -> Value:
     return lambda: text
-
-
-def _images(region: str) -> dict[str, tuple[Value, str]]:
-    names = [
-        *(f"{SERVICE}ami-amazon-linux-latest/{name}" for name in _LINUX),
-        *(f"{SERVICE}ami-windows-latest/{name}" for name in _WINDOWS),
-    ]
-    return {
-        name: (_constant(f"ami-0{sha256(f'{region} {name}'.encode()).hexdigest()[:16]}"), _AMI)
-        for name in names
-    }
 
 
 def _infrastructure(partition: str) -> dict[str, tuple[Value, str]]:
