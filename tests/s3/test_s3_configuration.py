@@ -181,15 +181,20 @@ TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></T
 
 def put_tags(s3: S3, bucket: str, **headers: str) -> tuple[int, str]:
     """The status and the body of a signed PutBucketTagging with these headers."""
-    url = f"{s3.server.endpoint}/{bucket}?tagging="
+    return put_document(s3, bucket, "tagging", TAGGING, **headers)
+
+
+def put_document(s3: S3, bucket: str, what: str, document: bytes, **headers: str) -> tuple[int, str]:
+    """The same of any part of a bucket's configuration."""
+    url = f"{s3.server.endpoint}/{bucket}?{what}="
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = AWSRequest("PUT", url, headers=named, data=TAGGING)
+    request = AWSRequest("PUT", url, headers=named, data=document)
     key = access_key("admin")
     S3SigV4Auth(Credentials(key.id, key.secret), "s3", "us-east-1").add_auth(request)
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
     try:
-        connection.request("PUT", f"{parts.path}?{parts.query}", TAGGING, dict(request.headers.items()))
+        connection.request("PUT", f"{parts.path}?{parts.query}", document, dict(request.headers.items()))
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -220,6 +225,14 @@ def test_the_older_digest(s3: S3) -> None:
     assert "BadDigest" in put_tags(s3, bucket, content_md5=b64encode(bytes(16)).decode())[1]
     assert "InvalidDigest" in put_tags(s3, bucket, content_md5="x")[1]
     assert "not served" in put_tags(s3, bucket, x_amz_checksum_xxhash64="AAAAAAAAAAA=")[1]
+
+
+def test_documents_that_need_no_digest(s3: S3) -> None:
+    bucket = s3.bucket()
+    document = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert put_document(s3, bucket, "versioning", document) == (200, "")
+    status, text = put_document(s3, bucket, "versioning", document, content_md5=b64encode(bytes(16)).decode())
+    assert (status, "BadDigest" in text) == (400, True)
 
 
 def test_published_values_of_the_checksums() -> None:

@@ -146,9 +146,10 @@ def _location(name: str, region: str, req: s3.CreateBucketRequest) -> str:
 def delete_bucket(call: Call, req: s3.DeleteBucketRequest, bucket: Bucket) -> s3.DeleteBucketResponse:
     """Remove a bucket, which must be empty."""
     if not call.part(Objects).is_empty(call.tx, bucket):
-        raise AwsError(
-            "BucketNotEmpty", "The bucket you tried to delete is not empty", 409, BucketName=bucket.name
-        )
+        text = "The bucket you tried to delete is not empty"
+        if bucket.versioning:
+            text += ". You must delete all versions in the bucket."
+        raise AwsError("BucketNotEmpty", text, 409, BucketName=bucket.name)
     if call.part(AccessPoints).of_bucket(call.tx, bucket.name):
         raise AwsError(
             "BucketHasAccessPointsAttached",

@@ -10,7 +10,7 @@ from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.refusals import invalid_argument, malformed_xml
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.settings import ORDINARY_ENCRYPTION
-from casemate.services.s3.targets import described_bucket, named_bucket
+from casemate.services.s3.targets import configured_bucket, named_bucket
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -42,7 +42,7 @@ def _complete(rule: s3.ServerSideEncryptionRule, bucket: Bucket) -> dict[str, An
     }
 
 
-@s3.PutBucketEncryption.writes(described_bucket, Need("s3:PutEncryptionConfiguration"))
+@s3.PutBucketEncryption.writes(configured_bucket, Need("s3:PutEncryptionConfiguration"))
 def put_bucket_encryption(
     call: Call, req: s3.PutBucketEncryptionRequest, bucket: Bucket
 ) -> s3.PutBucketEncryptionResponse:

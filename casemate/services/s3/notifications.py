@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from casemate.api import s3
 from casemate.gate.operation import Need
 from casemate.services.s3.buckets import Buckets
-from casemate.services.s3.digests import check_document
 from casemate.services.s3.refusals import not_supported
 from casemate.services.s3.resources import Bucket
-from casemate.services.s3.targets import named_bucket
+from casemate.services.s3.targets import configured_bucket, named_bucket
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -22,12 +21,11 @@ _OTHERS = {
 }
 
 
-@s3.PutBucketNotificationConfiguration.writes(named_bucket, Need("s3:PutBucketNotification"))
+@s3.PutBucketNotificationConfiguration.writes(configured_bucket, Need("s3:PutBucketNotification"))
 def put_bucket_notification_configuration(
     call: Call, req: s3.PutBucketNotificationConfigurationRequest, bucket: Bucket
 ) -> s3.PutBucketNotificationConfigurationResponse:
     """Tell EventBridge of what happens to the bucket's objects, or nobody."""
-    check_document(call, required=False)
     given = req["NotificationConfiguration"]
     for name, what in _OTHERS.items():
         if given.get(name):

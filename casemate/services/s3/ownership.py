@@ -13,7 +13,7 @@ from casemate.errors import AwsError
 from casemate.gate.canonical_user import canonical_user
 from casemate.services.s3.refusals import malformed_xml, not_supported
 from casemate.services.s3.resources import Bucket
-from casemate.services.s3.targets import described_bucket, named_bucket
+from casemate.services.s3.targets import configured_bucket, named_bucket
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -49,7 +49,7 @@ def get_bucket_acl(call: Call, req: s3.GetBucketAclRequest, bucket: Bucket) -> s
     return owners_control(bucket.account)
 
 
-@s3.PutBucketAcl.writes(described_bucket)
+@s3.PutBucketAcl.writes(configured_bucket)
 def put_bucket_acl(call: Call, req: s3.PutBucketAclRequest, bucket: Bucket) -> s3.PutBucketAclResponse:
     """Refused, as by every bucket of AWS's whose ACLs are disabled."""
     raise no_acls()
@@ -63,7 +63,7 @@ def get_bucket_ownership_controls(
     return {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}}
 
 
-@s3.PutBucketOwnershipControls.writes(described_bucket)
+@s3.PutBucketOwnershipControls.writes(configured_bucket)
 def put_bucket_ownership_controls(
     call: Call, req: s3.PutBucketOwnershipControlsRequest, bucket: Bucket
 ) -> s3.PutBucketOwnershipControlsResponse:

@@ -14,7 +14,7 @@ from casemate.services.s3.public import is_public
 from casemate.services.s3.public_access import blocked_by, public_is_blocked
 from casemate.services.s3.refusals import method_not_allowed
 from casemate.services.s3.resources import Bucket
-from casemate.services.s3.targets import described_bucket, named_bucket
+from casemate.services.s3.targets import configured_bucket, named_bucket
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -34,9 +34,9 @@ def policy_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
     return _spared(call, named_bucket(call, request))
 
 
-def described_policy_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
+def configured_policy_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
     """The bucket whose policy is put, which the request's body holds."""
-    return _spared(call, described_bucket(call, request))
+    return _spared(call, configured_bucket(call, request))
 
 
 def _must_be_owner(call: Call, bucket: Bucket) -> None:
@@ -49,7 +49,7 @@ def _no_policy(bucket: Bucket) -> AwsError:
     return AwsError("NoSuchBucketPolicy", "The bucket policy does not exist", 404, BucketName=bucket.name)
 
 
-@s3.PutBucketPolicy.writes(described_policy_bucket)
+@s3.PutBucketPolicy.writes(configured_policy_bucket)
 def put_bucket_policy(
     call: Call, req: s3.PutBucketPolicyRequest, bucket: Bucket
 ) -> s3.PutBucketPolicyResponse:

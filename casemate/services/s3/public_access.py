@@ -14,7 +14,7 @@ from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.refusals import access_denied
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.settings import BLOCKS
-from casemate.services.s3.targets import described_bucket, named_bucket
+from casemate.services.s3.targets import configured_bucket, named_bucket
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -35,7 +35,7 @@ def public_is_blocked(call: Call, action: str, bucket: Bucket, what: str, settin
     )
 
 
-@s3.PutPublicAccessBlock.writes(described_bucket, Need("s3:PutBucketPublicAccessBlock"))
+@s3.PutPublicAccessBlock.writes(configured_bucket, Need("s3:PutBucketPublicAccessBlock"))
 def put_public_access_block(
     call: Call, req: s3.PutPublicAccessBlockRequest, bucket: Bucket
 ) -> s3.PutPublicAccessBlockResponse:

@@ -11,7 +11,7 @@ from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.refusals import malformed_xml
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.tag_rules import checked_tags
-from casemate.services.s3.targets import described_bucket, named_bucket
+from casemate.services.s3.targets import configured_bucket, described_bucket, named_bucket
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -60,7 +60,7 @@ def delete_bucket_tagging(
     return {}
 
 
-@s3.PutBucketAbac.writes(described_bucket)
+@s3.PutBucketAbac.writes(configured_bucket)
 def put_bucket_abac(call: Call, req: s3.PutBucketAbacRequest, bucket: Bucket) -> s3.PutBucketAbacResponse:
     """Let policies' conditions on tags heed the bucket's tags, or not."""
     status = req["AbacStatus"].get("Status")

@@ -102,8 +102,15 @@ def named_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
     return bucket
 
 
+def configured_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
+    """Bucket as named_bucket, for a request whose body says what is to be configured, and may come with a digest."""
+    bucket = named_bucket(call, request)
+    check_document(call, required=False)
+    return bucket
+
+
 def described_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
-    """Bucket as named_bucket, for a request whose body describes what is to be configured and must be digested."""
+    """Bucket as named_bucket, for a request whose body must come with a digest."""
     bucket = named_bucket(call, request)
     check_document(call, required=True)
     return bucket

@@ -10,7 +10,7 @@ from casemate.gate.operation import Need
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.refusals import invalid_argument, invalid_request, malformed_xml, not_supported
 from casemate.services.s3.resources import Bucket
-from casemate.services.s3.targets import described_bucket, named_bucket
+from casemate.services.s3.targets import configured_bucket, described_bucket, named_bucket
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -22,7 +22,7 @@ def _invalid_state(text: str) -> AwsError:
     return AwsError("InvalidBucketState", text, 409)
 
 
-@s3.PutBucketVersioning.writes(described_bucket)
+@s3.PutBucketVersioning.writes(configured_bucket)
 def put_bucket_versioning(
     call: Call, req: s3.PutBucketVersioningRequest, bucket: Bucket
 ) -> s3.PutBucketVersioningResponse:
