@@ -88,7 +88,10 @@ from casemate.services.kms.key_stores import KeyStores
 from casemate.services.kms.keys import Keys
 from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
+from casemate.services.lambda_ import event_queue as lambda_events
 from casemate.services.lambda_ import functions as lambda_functions
+from casemate.services.lambda_.dispatching import EventDispatcher
+from casemate.services.lambda_.event_queue import EventQueue
 from casemate.services.lambda_.execution.doors import Doors
 from casemate.services.lambda_.execution.environment import Settings as ExecutionSettings
 from casemate.services.lambda_.execution.environments import Environments
@@ -194,6 +197,7 @@ OBSERVERS = (IAM_OBSERVER, SECRETS_OBSERVER)
 DOMAINS = (
     iam_store.DOMAIN,
     jobs.DOMAIN,
+    lambda_events.DOMAIN,
     logs_groups.DOMAIN,
     organizations_state.DOMAIN,
     kms_keys.ALIASES,
@@ -242,11 +246,14 @@ class Worker:
     meter: Meter
     dispatcher: Dispatcher
     doors: Doors
+    invocations: EventDispatcher
 
     def close(self) -> None:
         """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
         closes last. Functions are ended first, for others may wait for them."""
+        self.invocations.stopping()
         self.gate.parts[Environments].close()
+        self.invocations.stop()
         self.jobs.stop()
         self.dispatcher.stop()
         self.meter.stop()
@@ -310,7 +317,19 @@ def open_worker(
     _write_uses(loop, uses, opened.store)
     if number == 0:
         _count_usage(loop, meter, threads, Followers(opened.store))
-    return Worker(opened, journal, gate, jobs, threads, apart, uses, meter, Dispatcher(gate), doors)
+    return Worker(
+        opened,
+        journal,
+        gate,
+        jobs,
+        threads,
+        apart,
+        uses,
+        meter,
+        Dispatcher(gate),
+        doors,
+        EventDispatcher(gate),
+    )
 
 
 class Built(NamedTuple):
@@ -345,6 +364,7 @@ def _build(
         Entities: directory.entities,
         Functions: Functions(opened.store, opened.keyring),
         Environments: _environments(settings, doors or Doors(None)),
+        EventQueue: EventQueue(opened.store, opened.keyring),
         LogLines: LogLines(),
         Grants: opened.keys.grants,
         Bodies: Bodies(open_blobs(str(settings.blobs))),

@@ -7,6 +7,7 @@ from casemate.services.lambda_ import (
     aliases,
     concurrency,
     creating,
+    event_configs,
     invoking,
     policies,
     reading,
@@ -14,4 +15,14 @@ from casemate.services.lambda_ import (
     updating,
 )
 
-__all__ = ["aliases", "concurrency", "creating", "invoking", "policies", "reading", "tagging", "updating"]
+__all__ = [
+    "aliases",
+    "concurrency",
+    "creating",
+    "event_configs",
+    "invoking",
+    "policies",
+    "reading",
+    "tagging",
+    "updating",
+]

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from casemate.api import lambda_
 from casemate.errors import AwsError
-from casemate.services.lambda_.naming import LATEST
+from casemate.gate.random_ids import new_uuid
+from casemate.services.lambda_.event_queue import Event, EventQueue
 from casemate.services.lambda_.refusals import unserved
 from casemate.services.lambda_.running import Wanted, run
 from casemate.services.lambda_.targets import Target, need, qualified_function, version_of
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
+    from casemate.services.lambda_.function import Entry
     from casemate.services.lambda_.rows import Version
 
 MOST_BYTES = 6 * 1024 * 1024
@@ -27,8 +29,8 @@ _TAIL = 4096
 
 @lambda_.Invoke.reads(qualified_function, need("lambda:InvokeFunction"))
 def invoke(call: Call, req: lambda_.InvocationRequest, target: Target) -> lambda_.InvocationResponse:
-    """Run a function and give what it gives, with the end of its log if that is asked for; or only look whether the
-    caller may."""
+    """Run a function and give what it gives, with the end of its log if that is asked for; or have it run some time,
+    and again if it fails; or only look whether the caller may."""
     kind = req.get("InvocationType", "RequestResponse")
     if kind == "DryRun":
         return {"StatusCode": 204}
@@ -36,19 +38,23 @@ def invoke(call: Call, req: lambda_.InvocationRequest, target: Target) -> lambda
         raise unserved("Durable executions and tenants")
     payload = req.get("Payload", b"")
     _check(payload, MOST_EVENT_BYTES if kind == "Event" else MOST_BYTES)
+    context = _client_context(req.get("ClientContext", ""))
+    trace = call.exchange.headers.get(b"x-amzn-trace-id", b"").decode("latin-1")
+    gate, what = call.gate, target.named
     if kind == "Event":
-        raise unserved("Asynchronous invocations")
-    version = _version(call, target)
-    wanted = Wanted(
-        target.found.row,
-        version,
-        target.named.qualifier,
-        payload,
-        call.request_id,
-        _client_context(req.get("ClientContext", "")),
-        call.exchange.headers.get(b"x-amzn-trace-id", b"").decode("latin-1"),
-    )
-    gate = call.gate
+        # One request may ask for several, as an event with several targets does.
+        event_id = new_uuid() if call.scope else call.request_id
+        event = Event(event_id, what.place, what.qualifier, payload, context, trace, call.now)
+        queue = call.part(EventQueue)
+        if call.mutable:
+            queue.put(call.tx, event)
+        else:
+            call.before("event", lambda: gate.store.write(lambda tx: queue.put(tx, event)))
+            queue.told.set()
+        return {"StatusCode": 202}
+    request_id = call.before("request", new_uuid) if call.scope else call.request_id
+    version = drawn_version(call, target.found, what.qualifier, target.meant, request_id)
+    wanted = Wanted(target.found.row, version, what.qualifier, payload, request_id, context, trace)
     result = call.before("invoke", lambda: run(gate, wanted), waits=True)
     answer: lambda_.InvocationResponse = {
         "StatusCode": 200,
@@ -98,15 +104,15 @@ def _client_context(text: str) -> str:
         ) from None
 
 
-def _version(call: Call, target: Target) -> Version:
+def drawn_version(call: Call, entry: Entry, qualifier: str, main: Version, request_id: str) -> Version:
     """The version that is run: an alias' other one as often as its weight says, by the request's id, so that it stays
-    the same however often the request starts again."""
-    alias = target.alias
-    if alias is None or target.named.qualifier == LATEST:
-        return target.meant
-    drawn = random.Random(call.request_id + call.scope).random()  # noqa: S311 - nobody gains by guessing it
+    the same however often the request starts again. main: the one that the qualifier means."""
+    alias = entry.row.aliases.get(qualifier)
+    if alias is None:
+        return main
+    drawn = random.Random(request_id).random()  # noqa: S311 - nobody gains by guessing it
     for name, weight in alias.routing.items():
         if drawn < weight:
-            return version_of(call, target.found, name) or target.meant
+            return version_of(call, entry, name) or main
         drawn -= weight
-    return target.meant
+    return main

@@ -145,6 +145,7 @@ def _plan(gate: Gate, place: Place, version: Version) -> Plan:
     now = gate.clock.now()
     stream = f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/[{version.name}]{new_uuid().replace('-', '')}"
     own, session = in_background(gate, lambda call: _secrets(call, place, version), reads=True)
+    assert "Credentials" in session
     credentials = session["Credentials"]
     known = {
         **own,

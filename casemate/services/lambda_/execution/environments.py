@@ -231,7 +231,7 @@ class Environments:
         assert self._spawner is not None
 
         def start() -> subprocess.Popen[bytes]:
-            return subprocess.Popen(*arguments, **more)  # noqa: S603 - Environment's command line
+            return subprocess.Popen[bytes](*arguments, **more)
 
         return self._spawner.submit(start).result()
 
