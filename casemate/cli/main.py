@@ -10,6 +10,12 @@ from importlib import import_module
 
 from casemate.cli.problems import CommandError
 
+ROTATIONS = (
+    *("postgres-single-user", "postgres-alternating-users", "mysql-single-user"),
+    *("mysql-alternating-users", "mongodb-single-user"),
+)
+"""As ``casemate.cli.rotation`` has them."""
+
 _ABOUT = """\
 The AWS security services on your own machine.
 
@@ -40,6 +46,7 @@ operating
   seal rotate      protect the keys by another seal
   quota            show and change quotas, answer requests for more
   cost             what the same use would cost on AWS
+  rotation install a Lambda function that rotates a database's passwords
   backup           write a sealed copy of everything, while the server runs
   restore          make a data directory from such a copy
 
@@ -324,6 +331,44 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
     tail.add_argument("--json", action="store_true", help="CloudTrail's records, one a line")
 
+    rotation = commands.add_parser(
+        "rotation",
+        help="functions that rotate databases' passwords",
+        description="Lambda functions that rotate the passwords in secrets, and in the databases that they are for.",
+        formatter_class=_Help,
+    )
+    of_rotation = rotation.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    command("list", "rotation:rotation_list", "what there is to install", group=of_rotation)
+    archive = command(
+        "package",
+        "rotation:rotation_package",
+        "write a rotation function's archive, to install it otherwise",
+        "  casemate rotation package mysql-single-user --output function.zip",
+        group=of_rotation,
+    )
+    archive.add_argument("kind", metavar="KIND", choices=ROTATIONS, help="one of casemate rotation list")
+    archive.add_argument("--output", metavar="FILE", required=True, help="the archive to write")
+    install = command(
+        "install",
+        "rotation:rotation_install",
+        "make or update a rotation function, with its role, and print its ARN",
+        "  casemate rotation install postgres-single-user\n"
+        "  casemate rotation install mysql-alternating-users --name rotate-shop --master-secret ARN",
+        group=of_rotation,
+    )
+    install.add_argument("kind", metavar="KIND", choices=ROTATIONS, help="one of casemate rotation list")
+    install.add_argument("--name", metavar="NAME", help="the function's (default: casemate-KIND)")
+    install.add_argument("--role", metavar="ARN", help="its execution role (default: one is made for it)")
+    for option, what in (
+        ("master-secret", "a secret of a user who may change others, for alternating users"),
+        ("kms-key", "a KMS key that secrets which it rotates are encrypted by, besides aws/secretsmanager"),
+    ):
+        install.add_argument(f"--{option}", metavar="ARN", action="append", help=f"{what}; may be repeated")
+    install.add_argument(
+        "--exclude-characters", metavar="TEXT", help="characters that new passwords are made without"
+    )
+    install.add_argument("--password-length", metavar="N", type=int, help="of new passwords (default: 32)")
+    install.add_argument("--profile", metavar="NAME", help="a profile of the AWS CLI's configuration")
     quota = commands.add_parser(
         "quota",
         help="quotas and requests for more",

@@ -48,11 +48,13 @@ def _connected(secret: dict[str, Any]) -> Any:
 def set_password(connection: Any, user: str, password: str) -> None:
     """Of the user that has logged in, whatever hosts they may come from."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT CURRENT_USER()")
-        account, _, host = cursor.fetchone()[0].rpartition("@")
-        if account != user:
+        cursor.execute("SELECT CURRENT_USER(), VERSION()")
+        account, version = cursor.fetchone()
+        if account.rpartition("@")[0] != user:
             raise PermissionError("another user has logged in")
-        cursor.execute("ALTER USER %s@%s IDENTIFIED BY %s", (account, host, password))
+        # What everybody may do of themselves.
+        own = "SET PASSWORD = PASSWORD(%s)" if "MariaDB" in version else "ALTER USER USER() IDENTIFIED BY %s"
+        cursor.execute(own, (password,))
     connection.commit()
 
 

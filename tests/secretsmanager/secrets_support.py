@@ -122,8 +122,8 @@ def statement(principal: Any, *actions: str, **more: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def secrets_server(folder: Path) -> Iterator[SecretsServer]:
+def secrets_server(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[SecretsServer]:
     file = folder / "seed.json"
     file.write_text(json.dumps(seed()))
-    with running_server(folder, "--dev", "--seed", str(file)) as server:
+    with running_server(folder, "--dev", "--seed", str(file), env=env) as server:
         yield SecretsServer(server)

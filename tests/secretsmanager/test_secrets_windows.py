@@ -88,10 +88,11 @@ def test_every_four_hours_at_most(schedule: str) -> None:
 @pytest.mark.parametrize(
     ("rules", "which"),
     [
-        (Rules(schedule="cron(0 20 * * ? *)", duration=5), "day"),
-        (Rules(days=1, duration=25), "day"),
-        (Rules(schedule="rate(4 hours)", duration=5), "window|day"),
-        (Rules(schedule="cron(0 0/8 * * ? *)", duration=9), "window|day"),
+        (Rules(schedule="cron(0 20 * * ? *)", duration=5), "UTC day"),
+        (Rules(days=1, duration=25), "next rotation window"),
+        (Rules(schedule="rate(4 hours)", duration=5), "next rotation window"),
+        (Rules(schedule="cron(0 0/8 * * ? *)", duration=9), "next rotation window"),
+        (Rules(days=2, duration=25), "UTC day"),
     ],
 )
 def test_windows_that_are_too_long(rules: Rules, which: str) -> None:

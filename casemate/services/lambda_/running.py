@@ -68,7 +68,9 @@ def run(gate: Gate, wanted: Wanted) -> Result:
     with ExitStack() as stack:
         if row.reserved is not None and not stack.enter_context(environments.reserved(row.id, row.reserved)):
             raise throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
-        key = Key(row.id, version.number, version.revision)
+        # By a clock that was moved meanwhile, an environment's credentials may have expired.
+        moved = round((gate.clock.now() - time.time()) / 60)
+        key = Key(row.id, version.number, f"{version.revision} {moved}" if moved else version.revision)
         try:
             environment = stack.enter_context(environments.of(key, partial(_plan, gate, row.place, version)))
         except Exhausted:

@@ -14,6 +14,7 @@ from casemate.services.secretsmanager import (
     policies,
     reading,
     replication,
+    rotations,
     tags,
 )
 from casemate.services.secretsmanager.rotating import rotators
@@ -37,6 +38,7 @@ __all__ = [
     "policies",
     "reading",
     "replication",
+    "rotations",
     "tags",
 ]
 

@@ -7,8 +7,9 @@ rotation function execution role permissions", "Rotation by Lambda function".
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from casemate.api import lambda_
 from casemate.errors import AwsError
 from casemate.gate.acting import Actor, act_as, perform
 from casemate.gate.call import Call
@@ -33,12 +34,11 @@ def actor(row: SecretRow) -> Actor:
 
 def must_be_invocable(call: Call, row: SecretRow, function: str) -> None:
     """By whoever asks, and by Secrets Manager. Raises AccessDeniedException."""
-    request: dict[str, Any] = {"FunctionName": function, "InvocationType": "DryRun"}
+    request: lambda_.InvocationRequest = {"FunctionName": function, "InvocationType": "DryRun"}
     try:
-        invoke = call.gate.operation("lambda", "Invoke")
-        invoke.ask(call, request, via="secretsmanager")
-        invoke.ask(act_as(call, actor(row)), request)
-    except (AwsError, KeyError):
+        lambda_.Invoke.ask(call, request, via="secretsmanager")
+        lambda_.Invoke.ask(act_as(call, actor(row)), request)
+    except AwsError:
         raise AwsError(
             "AccessDeniedException",
             "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants "
@@ -49,14 +49,13 @@ def must_be_invocable(call: Call, row: SecretRow, function: str) -> None:
 def take(gate: Gate, row: SecretRow, function: str, step: str, version: str, token: str) -> None:
     """Have the function do a step of a rotation, and wait for it. Raises StepFailed."""
     event = {"SecretId": row.arn, "ClientRequestToken": version, "Step": step, "RotationToken": token}
-    request: dict[str, Any] = {
+    request: lambda_.InvocationRequest = {
         "FunctionName": function,
         "InvocationType": "RequestResponse",
         "Payload": json.dumps(event).encode(),
     }
     try:
-        invoke = gate.operation("lambda", "Invoke")
-        answer = perform(gate, actor(row), lambda call: invoke.ask(call, request))
+        answer = perform(gate, actor(row), lambda call: lambda_.Invoke.ask(call, request), reads=True)
     except AwsError as error:
         raise StepFailed(f"{step}: the function could not be invoked: {error.code}") from error
     if answer.get("FunctionError"):

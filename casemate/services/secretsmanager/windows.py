@@ -53,17 +53,16 @@ def check(rules: Rules, now: float) -> None:
             raise BadRules("A secret can be rotated every four hours at most.")
     if not rules.duration:
         return
-    last: Window | None = None
-    moment = now
+    window = following(rules, now)
     for _ in range(_LOOKED):
-        window = following(rules, moment)
         if window is None:
             break
+        later = following(rules, window.start)
+        if later is not None and window.end > later.start:
+            raise BadRules("The rotation window must not extend into the next rotation window.")
         if window.end > _midnight(window.start) + DAY:
             raise BadRules("The rotation window must not extend into the next UTC day.")
-        if last is not None and last.end > window.start:
-            raise BadRules("The rotation window must not extend into the next rotation window.")
-        last, moment = window, window.start
+        window = later
 
 
 def following(rules: Rules, rotated: float) -> Window | None:
