@@ -58,7 +58,7 @@ class Served:
     as sts:GetCallerIdentity is). quota: the request quota it counts against, with its service ("kms:CreateKey"), ''
     where quota_of tells it; recorded: whether the audit shows the answer; proof: of an operation that takes no
     signature, what finds out who calls by what the request itself brings: it raises AwsError where that proves
-    nothing."""
+    nothing; near: it reads a few rows, which a database on this machine gives at once."""
 
     mode: Mode
     resolver: Resolver[Any]
@@ -69,6 +69,7 @@ class Served:
     recorded: bool
     quota_of: QuotaOf | None = None
     proof: Callable[[Call, Any], Identity] | None = None
+    near: bool = False
 
 
 class Operation(Generic[Req, Res]):
@@ -94,14 +95,16 @@ class Operation(Generic[Req, Res]):
         always_allowed: bool = False,
         recorded: bool = False,
         proof: Callable[[Call, Req], Identity] | None = None,
+        near: bool = False,
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         """Serve it by a handler that changes nothing. needs: the permissions, the operation's own name on what
         the resolver found unless given; always_allowed: to whoever signs, whatever the policies say; quota:
         the name of the request quota it counts against, its own name where AWS has no shared one, or what tells it
         once the resolver has found what the request acts on; recorded: the audit shows its answer, as CloudTrail
-        does of those that give credentials; proof: it takes no signature, and this finds the caller (see Served)."""
+        does of those that give credentials; proof: it takes no signature, and this finds the caller; near: it always
+        reads rows, but few (see Served)."""
         wanted = () if always_allowed else needs or (Need(self.action),)
-        return self._serve(Mode.READ, resolver, wanted, True, quota, recorded, proof)
+        return self._serve(Mode.READ, resolver, wanted, True, quota, recorded, proof, near)
 
     def writes(
         self, resolver: Resolver[T], *needs: Need, quota: str | QuotaOf = "", read_only: bool = False
@@ -132,13 +135,16 @@ class Operation(Generic[Req, Res]):
         quota: str | QuotaOf,
         recorded: bool,
         proof: Callable[[Call, Req], Identity] | None = None,
+        near: bool = False,
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         def attach(handler: Callable[[Call, Req, T], Res]) -> Callable[[Call, Req, T], Res]:
             if self.served is not None:
                 raise RuntimeError(f"{self} has two handlers: {self.served.handler!r} and {handler!r}")
             fixed, quota_of = (quota, None) if isinstance(quota, str) else ("", quota)
             name = "" if quota_of is not None else f"{self.service}:{fixed or self.name}"
-            self.served = Served(mode, resolver, needs, handler, read_only, name, recorded, quota_of, proof)
+            self.served = Served(
+                mode, resolver, needs, handler, read_only, name, recorded, quota_of, proof, near
+            )
             return handler
 
         return attach

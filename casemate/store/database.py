@@ -95,6 +95,12 @@ class Store(Protocol):
         """The numbers by which caches notice changes."""
         ...
 
+    @property
+    def near(self) -> bool:
+        """Whether a read of a few rows is a look into files of this machine, which waits for nobody: so quick that an
+        event loop may do it."""
+        ...
+
     def read(self, fn: Callable[[Tx], T]) -> T:
         """What fn returns, run in a read-only transaction that sees one consistent snapshot."""
         ...

@@ -195,6 +195,8 @@ class _Writer:
 class PostgresStore:
     """See casemate.store.database.Store. Opening waits for the server as long as patience allows."""
 
+    near = False
+
     def __init__(self, url: str, migrations: Sequence[Migrations], patience: float) -> None:
         self._conninfo, self._name = _settings(url, patience)
         self._patience = patience

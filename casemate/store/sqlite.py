@@ -149,6 +149,8 @@ class _Write(NamedTuple):
 class SqliteStore:
     """See casemate.store.database.Store; the file and its directory are made, readable by the owner only."""
 
+    near = True
+
     def __init__(self, path: Path, migrations: Sequence[Migrations], patience: float) -> None:
         self._path = path
         self._patience = patience

@@ -389,6 +389,7 @@ class Toys:
         policy = Operation[Any, Any]("secretsmanager", "GetResourcePolicy")
         versions = Operation[Any, Any]("secretsmanager", "ListSecretVersionIds")
         tag = Operation[Any, Any]("secretsmanager", "TagResource")
+        replicas = Operation[Any, Any]("secretsmanager", "StopReplicationToReplica")
 
         @get.reads(self.secret)
         def get_secret_value(call: Call, req: Any, toy: Toy) -> Any:
@@ -483,6 +484,19 @@ class Toys:
             restore.ask(call, {"SecretId": req["Name"]}, via="ssm")
             return {"ParameterVersion": 1}
 
+        @replicas.reads(self.any_secret, near=True)
+        def read_rows(call: Call, req: Any, toy: Toy) -> Any:
+            """Of "slow", what must not be done in the event loop."""
+            self.ran.append("StopReplicationToReplica")
+            if req["SecretId"] == "slow":
+                first(call, "slow")
+            found = call.tx.one("SELECT value FROM toys WHERE name = ?", (req["SecretId"],))
+            if found is None:
+                raise AwsError(
+                    "ResourceNotFoundException", "Secrets Manager can't find the specified secret."
+                )
+            return {"ARN": str(found[0])}
+
         @policy.reads(self.secret)
         def read_after(call: Call, req: Any, toy: Toy) -> Any:
             self.ran.append("GetResourcePolicy")
@@ -512,6 +526,7 @@ class Toys:
                 policy,
                 versions,
                 tag,
+                replicas,
             ),
             _api("ssm", get_parameter, put_parameter, get_parameters, history, restore_parameter),
             _api("cloudwatch", static("cloudwatch", "ListDashboards", {"DashboardEntries": []})),

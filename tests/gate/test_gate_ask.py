@@ -228,6 +228,33 @@ def test_a_read_that_misses_runs_again_where_it_may_wait_and_answers_the_same(ri
     }
 
 
+def test_a_few_rows_are_read_at_once_where_the_database_is_near(rig: Rig) -> None:
+    rig.put("toy", "one")
+    waited = rig.waited
+    read = "secretsmanager.StopReplicationToReplica"
+    found = rig.json(read, {"SecretId": "toy"})
+    assert (found.status, found.json["ARN"], rig.waited) == (200, "one", waited)
+    absent = rig.json(read, {"SecretId": "gone"})
+    assert (absent.code, rig.waited) == ("ResourceNotFoundException", waited)
+    assert len(rig.records_of(found)) == len(rig.records_of(absent)) == 1
+    refused = rig.json(read, {"SecretId": "toy"}, user=BOB)
+    assert (refused.code, rig.waited) == ("AccessDeniedException", waited)
+    rig.toys.ran.clear()
+    slow = rig.json(read, {"SecretId": "slow"})
+    assert rig.waited == waited + 1, "what is slow is done in a thread"
+    assert rig.toys.ran == ["StopReplicationToReplica", "before", "StopReplicationToReplica"]
+    assert slow.code == "ResourceNotFoundException"
+    assert rig.json(read, {"SecretId": "toy"}).status == 200, "the event loop's transaction was left"
+
+
+def test_a_store_that_is_far_is_asked_in_a_thread(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.put("toy", "one")
+    waited = rig.waited
+    monkeypatch.setattr(type(rig.store), "near", False)
+    found = rig.json("secretsmanager.StopReplicationToReplica", {"SecretId": "toy"})
+    assert (found.json["ARN"], rig.waited) == ("one", waited + 1)
+
+
 def test_a_caller_who_is_not_in_memory_is_fetched(rig: Rig) -> None:
     rig.directory.cold = True
     random = "secretsmanager.GetRandomPassword"

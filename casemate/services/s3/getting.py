@@ -154,7 +154,7 @@ def _answer(
     return answer, reach, 200 if reach.whole or not row.size else 206
 
 
-@s3.HeadObject.reads(named_object, *_NEEDS)
+@s3.HeadObject.reads(named_object, *_NEEDS, near=True)
 def head_object(call: Call, req: s3.HeadObjectRequest, target: NamedObject) -> s3.HeadObjectOutput:
     """What is told of an object, without its content."""
     row = readable(call, target)
@@ -166,7 +166,7 @@ def head_object(call: Call, req: s3.HeadObjectRequest, target: NamedObject) -> s
     return answer  # type: ignore[return-value]  # mypy knows no TypedDict that is put together
 
 
-@s3.GetObject.reads(named_object, *_NEEDS)
+@s3.GetObject.reads(named_object, *_NEEDS, near=True)
 def get_object(call: Call, req: s3.GetObjectRequest, target: NamedObject) -> s3.GetObjectOutput:
     """An object or a range of it, decrypted as it leaves: of a range, only the frames that hold it."""
     row = readable(call, target)
