@@ -11,12 +11,12 @@
     9 audit          the record, durable before the reply leaves   _leave
    10 serialise      the answer or error, in the service's way     _leave
 
-A read on cached state runs through all of it in the event loop, and so does one of a few rows where the database is a
-file of this machine. Where something is not in memory (``Miss``) the request starts again in a thread that may wait
-for the database: from step 6 on, if it came so far. A write takes steps 6 to 8 in the store's transaction, which may
-run them more than once. What must be done outside of the transaction first (``Before``) is done in such a thread as
-well. Bodies that are not held in memory are moved between steps 7 and 8, after which the transaction takes these steps
-again (``Call.transfer``). Whatever goes wrong is a refusal, and is audited too.
+A read on cached state runs through all of it in the event loop, and so does one of a few rows where the database is
+a file of this machine. Where something is not in memory (``Miss``) the request starts again in a thread that may
+wait for the database: from step 6 on, if it came so far. A write takes steps 6 to 8 in the store's transaction,
+which may run them more than once. What must be done outside of the transaction first (``Before``) is done in such a
+thread as well. Bodies that are not held in memory are moved between steps 7 and 8, after which the transaction
+takes these steps again (``Call.transfer``). Whatever goes wrong is a refusal, and is audited too.
 """
 
 from __future__ import annotations
