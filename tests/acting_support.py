@@ -77,8 +77,9 @@ def document(*statements: Any) -> str:
 
 
 @contextmanager
-def household_in(folder: Path) -> Iterator[Household]:
-    config = Config(data=folder / "data", account=ACCOUNT, region=REGION)
+def household_in(folder: Path, database: str = "") -> Iterator[Household]:
+    """database: a URL of PostgreSQL's, SQLite unless given."""
+    config = Config(data=folder / "data", account=ACCOUNT, region=REGION, database=database)
     prepare_data(config)
     opened = open_data(config)
     administrator = first_start(opened)

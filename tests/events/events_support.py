@@ -234,10 +234,12 @@ class EventsHouse:
 
 
 @contextmanager
-def events_house_in(folder: Path, clock: Callable[[], float] | None = None) -> Iterator[EventsHouse]:
+def events_house_in(
+    folder: Path, clock: Callable[[], float] | None = None, database: str = ""
+) -> Iterator[EventsHouse]:
     toys = Toys()
     apis = tuple(api for api in composition.APIS if api.service not in ("sqs", "lambda"))
-    with patch.object(composition, "APIS", (*apis, *toys.apis)), household_in(folder) as house:
+    with patch.object(composition, "APIS", (*apis, *toys.apis)), household_in(folder, database) as house:
         if clock is not None:
             house.worker.opened.clock.now = clock  # type: ignore[method-assign]
         yield EventsHouse(house, toys)

@@ -389,3 +389,22 @@ def test_odd_details_are_taken_whole_or_refused(house: EventsHouse, detail: str,
     house.send()
     assert answer.get("ErrorCode") == (None if taken else "MalformedDetail")
     assert [body["detail"] for body in house.toys.bodies("q")] == ([json.loads(detail)] if taken else [])
+
+
+def test_events_are_sent_on_postgresql_too(tmp_path: Path, postgres_url: str) -> None:
+    time = _Time()
+    with events_house_in(tmp_path, time, postgres_url) as house:
+        queue, bad = house.toys.queue("q"), house.toys.queue("bad")
+        house.rule("r", SHOP, {"Id": "1", "Arn": queue}, {"Id": "2", "Arn": bad})
+        house.toys.failing["bad"] = AwsError("ThrottlingException", "")
+        house.ask(events.CreateArchive, ArchiveName="kept", EventSourceArn=bus_arn("default"))
+        for number in range(40):
+            house.put({"n": number})
+        assert house.send() == 40
+        assert [body["detail"]["n"] for body in house.toys.bodies("q")] == list(range(40))
+        assert house.ask(events.DescribeArchive, ArchiveName="kept")["EventCount"] == 40
+        del house.toys.failing["bad"]
+        time.now += 5
+        assert house.send() == 40
+        assert len(house.toys.bodies("bad")) == 40
+        assert house.count("events_outbox") == house.count("events_retries") == 0

@@ -55,7 +55,8 @@ _FINAL: Final = frozenset(
             "ThirdAccountHopDetected",
             "NotImplemented",
         ),
-        *("InvalidRequestContentException", "InvalidMessageContents"),
+        *("InvalidRequestContentException", "InvalidMessageContents", "MissingParameter"),
+        *("UnsupportedOperation", "KmsAccessDenied", "KmsNotFound", "RequestTooLargeException"),
     }
 )
 

@@ -64,7 +64,7 @@ def _condition(resource: EventsResource, key: str, call: Call, request: Mapping[
     if key == "events:creatoraccount" and resource.place.kind == RULE:
         return str(says.get("created_by", call.identity.account)) or None
     if key == "events:managedby":
-        return says.get("managed_by") or managing_service(call) or None
+        return (managing_service(call) if resource.thing is None else says.get("managed_by")) or None
     if key == "events:targetarn":
         return tuple(target["Arn"] for target in request.get("Targets", ())) or None
     field = _OF_PATTERN.get(key)

@@ -66,7 +66,8 @@ def _send_message(call: Call, sending: Sending, arn: Arn) -> None:
     request = {"QueueUrl": queue_url(arn), "MessageBody": sending.text}
     group = sending.target.get("SqsParameters", {}).get("MessageGroupId")
     if group:
-        request |= {"MessageGroupId": group, "MessageDeduplicationId": sending.event["id"]}
+        # Without a deduplication id, as AWS: the queue is to deduplicate by content.
+        request["MessageGroupId"] = group
     _ask(call, "sqs", "SendMessage", request)
 
 
@@ -118,8 +119,8 @@ def _forward(call: Call, sending: Sending, _arn: Arn) -> None:
 
 
 class Kind(NamedTuple):
-    """resource: what an ARN's last part begins with; operations: those that it takes; by_role: whether a role is
-    needed (True), taken (None), or refused (False)."""
+    """resource: what an ARN's last part is; operations: those that must be served for it to be used; by_role: whether
+    a role is needed (True), taken (None), or refused (False)."""
 
     resource: re.Pattern[str]
     send: Callable[[Call, Sending, Arn], None]
@@ -134,7 +135,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "logs": Kind(
         re.compile(r"log-group:[^:]+(:\*)?"),
         _log,
-        (("logs", "CreateLogStream"), ("logs", "PutLogEvents")),
+        (("logs", "CreateLogStream"), ("logs", "PutLogEvents"), ("logs", "PutResourcePolicy")),
         by_role=False,
     ),
     "events": Kind(re.compile(r"event-bus/\S+"), _forward, (), by_role=True),
