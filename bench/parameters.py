@@ -17,6 +17,8 @@ from typing import Any
 from run import Figures, measure
 from targets import REQUESTS, Target, captured, casemate
 
+from casemate.gate.markers import write_marker
+
 PARAMETERS = 64
 VALUE_BYTES = 64
 OPERATIONS = ("Decrypt", "GetParameter", "GetParameterSecure", "GetParameterAdvanced", "GetParameterOwnKey")
@@ -56,22 +58,49 @@ def requests(target: Target, client: Any, key_id: str) -> None:
         ]
 
 
-def pages(target: Target, client: Any, many: int) -> None:
-    """Signed requests for pages out of the middle of a path with few parameters and of one with many."""
-    client.update_service_setting(
-        SettingId="/ssm/parameter-store/default-parameter-tier", SettingValue="Advanced"
-    )
-    for operation, count in (("page of 100", 100), (f"page of {many}", many)):
+def fill(folder: Path, path: str, count: int) -> None:
+    """Put so many parameters below a path, past the server, which notices."""
+    import argparse
+
+    from casemate.cli.settings import initialised
+    from casemate.server.composition import open_data
+    from casemate.server.credentials_file import read_credentials
+    from casemate.services.ssm.naming import Place
+    from casemate.services.ssm.parameters import Parameters
+    from casemate.services.ssm.rows import Row, Version
+
+    opened = open_data(initialised(argparse.Namespace(data=str(folder / "casemate"), config=None)))
+    try:
+        account = read_credentials(opened.config.data).account
+        parameters = Parameters(opened.store, opened.keyring)
+
+        def write(tx: Any) -> None:
+            for number in range(count):
+                name = f"{path}/{number:06}"
+                row = Row(Place(account, "us-east-1", name), name, 1)
+                parameters.put(tx, row, Version(1, opened.clock.now(), "arn:x", "String", "value"), None)
+
+        opened.store.write(write)
+    finally:
+        opened.close()
+
+
+def pages(target: Target, folder: Path, client: Any, many: int) -> list[str]:
+    """Signed requests for pages out of a path with few parameters and of one with many: near its beginning, and the
+    last one. The operations."""
+    operations = []
+    for count in (100, many):
         path = f"/bench/{count}"
-        for number in range(count):
-            client.put_parameter(Name=f"{path}/{number:06}", Value="value", Type="String")
-        found = client.get_parameters_by_path(Path=path)
-        for _ in range(4):
-            found = client.get_parameters_by_path(Path=path, NextToken=found["NextToken"])
-        target.requests[operation] = [
-            captured(client, "get_parameters_by_path", Path=path, NextToken=found["NextToken"])
-            for _ in range(REQUESTS)
-        ]
+        fill(folder, path, count)
+        for place, after in (("early", 20), ("last", count - 11)):
+            operation = f"{place} page of {count}"
+            token = write_marker("GetParametersByPath", f"{path}/{after:06}")
+            target.requests[operation] = [
+                captured(client, "get_parameters_by_path", Path=path, NextToken=token)
+                for _ in range(REQUESTS)
+            ]
+            operations.append(operation)
+    return operations
 
 
 def main() -> None:
@@ -90,8 +119,7 @@ def main() -> None:
         requests(target, client, key_id)
         operations = [*OPERATIONS]
         if args.many:
-            pages(target, client, args.many)
-            operations += ["page of 100", f"page of {args.many}"]
+            operations += pages(target, folder, client, args.many)
         for _ in range(args.rounds):
             for operation in operations:
                 runs.setdefault(operation, []).append(

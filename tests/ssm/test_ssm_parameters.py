@@ -173,7 +173,17 @@ def test_values_are_checked_by_the_allowed_pattern(ssm: Ssm) -> None:
     with refused("ParameterPatternMismatchException"):
         ssm.put("/pattern/new", "letters 1", AllowedPattern=r"[a-z]+")
     ssm.put("/pattern/list", "a,b", Type="StringList", AllowedPattern="[a-z]")
-    for pattern in ("(", "*", "(a+)+b" * 3):
+    # What RE2 knows, in no time; what it does not, as long as it does not take for ever.
+    ssm.put("/pattern/words", "größe", AllowedPattern=r"\p{L}+")
+    ssm.put("/pattern/ahead", "abc1", AllowedPattern=r"(?=.*\d)[a-z0-9]{4,20}")
+    for pattern, value in (
+        (r"(?=.*\d)[a-z0-9]{4,20}", "abcd"),
+        ("(a+)+b", "a" * 4000),
+        ("(?=a)" + "(" * 20 + "a" + "{9})" * 20, "a"),
+    ):
+        with refused("ParameterPatternMismatchException"):
+            ssm.put("/pattern/bad", value, AllowedPattern=pattern)
+    for pattern in ("(", "*", "(?=a)(a+)+b"):
         with refused(
             "InvalidAllowedPatternException", "The request doesn't meet the regular expression requirement."
         ):
