@@ -23,6 +23,7 @@ from casemate.cli.main import main
 from casemate.server.credentials_file import Administrator, read_credentials
 from casemate.server.server_file import Running
 from casemate.services.iam.identities import AccessKey
+from casemate.services.lambda_.execution.isolation import obstacle
 
 COMMAND = (sys.executable, "-m", "casemate.cli.main")
 """The ``casemate`` command, by the tests' own interpreter."""
@@ -199,11 +200,16 @@ def casemate_process(*args: str, env: Mapping[str, str] | None = None) -> subpro
     )
 
 
+def functions_run() -> dict[str, str]:
+    """What lets a server run functions here: isolated where this machine lets it make namespaces."""
+    return {"CASEMATE_LAMBDA_ISOLATION": "none" if obstacle().reason else "bubblewrap"}
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One ``--dev`` server for all tests of a process that do not mind each other's keys. Do not stop it, move
     its clock or reset it."""
-    with running_server(tmp_path_factory.mktemp("server"), "--dev") as running:
+    with running_server(tmp_path_factory.mktemp("server"), "--dev", env=functions_run()) as running:
         yield running
 
 

@@ -33,6 +33,7 @@ from casemate.services.iam.entities import KINDS
 from casemate.services.iam.identities import unwrap_secret
 from casemate.services.iam.store import Entities
 from casemate.services.kms.key_stores import KeyStores
+from casemate.services.lambda_.execution.isolation import obstacle
 from casemate.services.organizations.state import Organizations
 from casemate.store.database import StoreError, Tx
 from casemate.store.journal_format import JournalTampered
@@ -61,6 +62,7 @@ def examine(config: Config) -> Iterator[Finding]:
     server = running(config.data)
     yield from _ports(config) if server is None else _health(server)
     yield from _tls(config)
+    yield _functions(config)
     if not config.database:
         damaged = _integrity(config.data / "casemate.db")
         yield damaged
@@ -92,6 +94,14 @@ def examine(config: Config) -> Iterator[Finding]:
         yield from _journal(opened)
     finally:
         opened.close()
+
+
+def _functions(config: Config) -> Finding:
+    """How Lambda's functions run here. That they do not is no fault of a server that is not to run any."""
+    if config.lambda_isolation == "none":
+        return Finding("functions: run without isolation, and may do whatever the server's user may")
+    reason = obstacle().reason
+    return Finding(f"functions: do not run: {reason}" if reason else "functions: run isolated by bubblewrap")
 
 
 def _permissions(config: Config) -> Iterator[Finding]:

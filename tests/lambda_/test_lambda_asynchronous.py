@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 from lambda_support import ACCOUNT, REGION, Lambda, arn, lambda_server, refused
-from server_support import casemate, running_server
+from server_support import casemate, functions_run, running_server
 
-from casemate.services.lambda_.execution.isolation import obstacle
-
-SETTINGS = {"CASEMATE_LAMBDA_ISOLATION": "none" if obstacle().reason else "bubblewrap"}
+SETTINGS = functions_run()
 
 TELLS = """
     import boto3, json

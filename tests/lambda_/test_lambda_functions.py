@@ -24,6 +24,7 @@ from lambda_support import (
     user_arn,
     zipped,
 )
+from server_support import casemate
 
 OTHER_CODE = zipped({"index.py": "def handler(event, context):\n    return 2\n"})
 
@@ -479,3 +480,20 @@ def test_who_may_add_permissions_may_be_limited_to_principals(functions: Lambda)
     with refused("AccessDeniedException", status=403):
         nobody.add_permission(**request, Principal="events.amazonaws.com")
     nobody.add_permission(**request, Principal="s3.amazonaws.com")
+
+
+def test_the_audit_shows_neither_code_nor_variables(functions: Lambda) -> None:
+    name = functions.make(
+        "# unmistakable-code\n", Environment={"Variables": {"SECRET": "unmistakable-value"}}
+    )
+    functions.of().get_function_configuration(FunctionName=name)
+    functions.of().update_function_configuration(
+        FunctionName=name, Environment={"Variables": {"OTHER": "unmistakable-other"}}
+    )
+    listed = casemate("audit", "tail", "--data", str(functions.server.data), "-n", "all", "--json")
+    assert listed.returncode == 0, listed.stderr
+    records = [line for line in listed.stdout.splitlines() if name in line]
+    names = {json.loads(record)["eventName"] for record in records}
+    assert names >= {"CreateFunction", "UpdateFunctionConfiguration", "GetFunctionConfiguration"}
+    assert not [record for record in records if "unmistakable" in record]
+    assert b64encode(b"unmistakable")[:12].decode() not in listed.stdout

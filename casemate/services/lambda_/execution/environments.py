@@ -123,7 +123,7 @@ class Environments:
         """Whether one more invocation of a function may run, of which at most so many may on this machine, and its
         place among them. A worker that dies loses its places."""
         folder = self._folder / "reserved" / function
-        folder.mkdir(parents=True, exist_ok=True)
+        _private(folder)
         for number in range(most):
             descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -273,12 +273,20 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of this process's own is mad
 _PREFIX = "casemate-lambda-"
 
 
+def _private(folder: Path) -> None:
+    """Make a folder that nobody else can look into, and those above it."""
+    for each in (*reversed(folder.parents), folder):
+        with contextlib.suppress(FileExistsError):
+            each.mkdir(mode=0o700)
+
+
 def _code_folder(otherwise: Path) -> Path:
     """A new folder for unpacked code, which only this user can read. Those of servers that were killed go."""
     parent = otherwise / "code"
     if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC:
         parent = _MEMORY
-    parent.mkdir(parents=True, exist_ok=True)
+    if parent != _MEMORY:
+        _private(parent)
     for left in parent.glob(f"{_PREFIX}*"):
         process = left.name.removeprefix(_PREFIX).partition("-")[0]
         if process.isdecimal() and not Path("/proc", process).exists() and left.stat().st_uid == os.getuid():

@@ -1,0 +1,308 @@
+"""Clients of the Runtime API: Casemate's own for Python and Node.js, and the server's end of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lambda_support import zipped
+
+from casemate.errors import AwsError
+from casemate.services.lambda_ import packages
+from casemate.services.lambda_.execution.http import BadRequest, Connection
+from casemate.services.lambda_.execution.runtime_api import Event, Outcome, RuntimeApi
+from casemate.services.lambda_.runtimes import architecture, find_runtime
+
+CLIENTS = Path(packages.__file__).parent / "clients"
+
+PYTHON = (sys.executable, "-I", str(CLIENTS / "python_client.py"))
+NODE = (shutil.which("node") or "", str(CLIENTS / "node_client.mjs"))
+
+PYTHON_CODE = """
+    import os
+
+    def handler(event, context):
+        print("sees", event)
+        if event == "fail":
+            raise LookupError("as told")
+        return [event, context.function_name, context.aws_request_id, context.get_remaining_time_in_millis() > 0]
+"""
+NODE_CODE = """
+    exports.handler = async (event, context) => {
+      console.log("sees", event);
+      if (event === "fail") {
+        const error = new RangeError("as told");
+        throw error;
+      }
+      return [event, context.functionName, context.awsRequestId, context.getRemainingTimeInMillis() > 0];
+    };
+    exports.older = (event, context, callback) => callback(null, { older: event });
+"""
+
+
+@contextmanager
+def runtime(
+    tmp_path: Path, command: tuple[str, ...], files: dict[str, str], handler: str
+) -> Iterator[RuntimeApi]:
+    """A client that runs, and the server's end."""
+    folder = tmp_path / "task"
+    with zipfile.ZipFile(io.BytesIO(zipped(files))) as archive:
+        archive.extractall(folder)
+    listener = socket.create_server(("127.0.0.1", 0))
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=writing,
+        env={
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{listener.getsockname()[1]}",
+            "AWS_LAMBDA_FUNCTION_NAME": "tried",
+            "LAMBDA_TASK_ROOT": str(folder),
+            "_HANDLER": handler,
+        },
+    )
+    os.close(writing)
+    api = RuntimeApi(listener, reading, os.pidfd_open(process.pid))
+    try:
+        yield api
+    finally:
+        process.kill()
+        process.wait()
+        api.close()
+
+
+def invoke(api: RuntimeApi, event: Any, request_id: str = "id-1") -> Outcome:
+    sent = Event(request_id, "arn", json.dumps(event).encode(), time.time() + 30, "Root=1-2-3")
+    outcome = api.invoke(sent, time.monotonic() + 30)
+    assert outcome is not None
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "kind"),
+    [(PYTHON, {"index.py": PYTHON_CODE}, "LookupError"), (NODE, {"index.js": NODE_CODE}, "RangeError")],
+    ids=["python", "node"],
+)
+def test_a_client_runs_handlers(
+    tmp_path: Path, command: tuple[str, ...], files: dict[str, str], kind: str
+) -> None:
+    with runtime(tmp_path, command, files, "index.handler") as api:
+        assert api.ready(time.monotonic() + 30) is None
+        for number in range(3):
+            outcome = invoke(api, {"n": number}, f"id-{number}")
+            assert (outcome.failed, outcome.usable) == (False, True)
+            assert json.loads(outcome.payload) == [{"n": number}, "tried", f"id-{number}", True]
+        failed = invoke(api, "fail", "id-fail")
+        assert (failed.failed, failed.usable) == (True, True)
+        told = json.loads(failed.payload)
+        assert (told["errorType"], told["errorMessage"]) == (kind, "as told")
+        assert b"sees" in api.printed()
+        assert json.loads(invoke(api, None, "id-last").payload)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "handler"),
+    [
+        (PYTHON, {"index.py": "raise OSError('at the start')"}, "index.handler"),
+        (PYTHON, {"index.py": ""}, "index.nothing"),
+        (NODE, {"index.mjs": "throw new Error('at the start');"}, "index.handler"),
+        (NODE, {"index.js": "exports.x = 1;"}, "index.handler"),
+        (NODE, {}, "nowhere.handler"),
+    ],
+)
+def test_a_client_tells_what_cannot_be_loaded(
+    tmp_path: Path, command: tuple[str, ...], files: dict[str, str], handler: str
+) -> None:
+    with runtime(tmp_path, command, {"other": "", **files}, handler) as api:
+        outcome = api.ready(time.monotonic() + 30)
+        assert outcome is not None
+        assert (outcome.failed, outcome.usable) == (True, False)
+        assert json.loads(outcome.payload)["errorType"]
+
+
+def test_handlers_of_older_node_have_a_callback(tmp_path: Path) -> None:
+    with runtime(tmp_path, NODE, {"sub/index.js": NODE_CODE}, "sub/index.older") as api:
+        assert json.loads(invoke(api, 5).payload) == {"older": 5}
+
+
+# --- the server's end
+
+
+class Spoken:
+    """A RuntimeApi without a process, to which a test speaks by hand."""
+
+    def __init__(self) -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        reading, self._writing = os.pipe()
+        self._process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        self.api = RuntimeApi(listener, reading, os.pidfd_open(self._process.pid))
+
+    def close(self) -> None:
+        self.api.close()
+        os.close(self._writing)
+        self._process.communicate(b"\n")
+
+
+@pytest.fixture
+def spoken() -> Iterator[Spoken]:
+    made = Spoken()
+    yield made
+    made.close()
+
+
+def _answers(port: int, *requests: bytes) -> list[bytes]:
+    """The first lines of the answers to requests over one connection, in a row; b"" where it is cut."""
+    lines = []
+    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+        reader = sock.makefile("rb")
+        for request in requests:
+            sock.sendall(request)
+            line = reader.readline()
+            lines.append(line.strip())
+            length = 0
+            while (header := reader.readline().strip()) and line:
+                name, _, value = header.partition(b": ")
+                if name == b"Content-Length":
+                    length = int(value)
+            reader.read(length)
+    return lines
+
+
+NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n"
+
+
+def _post(path: str, body: bytes = b"{}") -> bytes:
+    return b"POST /2018-06-01/runtime%s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (
+        path.encode(),
+        len(body),
+        body,
+    )
+
+
+def test_only_the_invocation_under_way_is_answered(spoken: Spoken) -> None:
+    said: list[list[bytes]] = []
+    thread = threading.Thread(
+        target=lambda: said.append(
+            _answers(
+                spoken.port,
+                NEXT,
+                _post("/invocation/another/response"),
+                _post("/invocation/id-1/elsewhere"),
+                _post("/nowhere"),
+                _post("/invocation/id-1/response", b'"done"'),
+            )
+        )
+    )
+    thread.start()
+    outcome = invoke(spoken.api, {})
+    assert outcome == Outcome(b'"done"', False, True)
+    thread.join()
+    assert said == [
+        [
+            b"HTTP/1.1 200 OK",
+            b"HTTP/1.1 400 Bad Request",
+            b"HTTP/1.1 404 Not Found",
+            b"HTTP/1.1 404 Not Found",
+            b"HTTP/1.1 202 Accepted",
+        ]
+    ]
+
+
+def test_a_runtime_that_goes_silent_is_waited_for_only_so_long(spoken: Spoken) -> None:
+    sent = Event("id-1", "arn", b"{}", time.time(), "")
+    assert spoken.api.invoke(sent, time.monotonic() + 0.05) is None
+
+
+def _received(data: bytes, most: int = 1000) -> Connection:
+    near, far = socket.socketpair()
+    connection = Connection(near, most)
+    far.sendall(data)
+    far.close()
+    while connection.receive():
+        pass
+    return connection
+
+
+@given(
+    st.lists(st.binary(max_size=60), min_size=1, max_size=4),
+    st.sampled_from(["counted", "chunked"]),
+    st.integers(1, 7),
+)
+def test_requests_are_read_however_their_bodies_come(bodies: list[bytes], how: str, size: int) -> None:
+    data = b""
+    for body in bodies:
+        if how == "counted":
+            data += b"POST /x HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            continue
+        pieces = [body[at : at + size] for at in range(0, len(body), size)]
+        data += b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        data += b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    connection = _received(data)
+    got = []
+    while (request := connection.request()) is not None:
+        got.append(request.body)
+    assert got == bodies
+    connection.close()
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_request_is_refused(data: bytes) -> None:
+    connection = _received(data + b"\r\n\r\n")
+    try:
+        request = connection.request()
+        assert request is None or request.path
+    except BadRequest:
+        pass
+    finally:
+        connection.close()
+
+
+def test_a_body_that_is_too_long_is_not_kept() -> None:
+    connection = _received(b"POST /x HTTP/1.1\r\nContent-Length: 2000\r\n\r\n")
+    request = connection.request()
+    assert request is not None
+    assert request.body is None
+    connection.close()
+    for length in (b"-1", b"x"):
+        connection = _received(b"POST /x HTTP/1.1\r\nContent-Length: %s\r\n\r\n" % length)
+        with pytest.raises(BadRequest):
+            connection.request()
+        connection.close()
+
+
+# --- runtimes and packages
+
+
+def test_runtimes_that_are_there() -> None:
+    own = find_runtime(f"python3.{sys.version_info.minor}")
+    assert own is not None
+    assert own.command[0] == sys.executable
+    assert find_runtime("provided.al2023") is not None
+    for absent in ("python3.99", "nodejs1.x", "java21", "python3", "python3.11/../.."):
+        assert find_runtime(absent) is None
+    assert architecture() in ("x86_64", "arm64")
+
+
+@given(st.binary(max_size=300))
+def test_what_is_no_package_is_refused(data: bytes) -> None:
+    with pytest.raises(AwsError) as caught:
+        packages.checked(data)
+    assert caught.value.code == "InvalidParameterValueException"
