@@ -28,6 +28,7 @@ from casemate.engine.attestation.errors import BadAttestation
 from casemate.engine.attestation.issuing import Authority
 from casemate.engine.envelope.errors import BadCiphertext
 from casemate.engine.envelope.message import BackingKey, open_message, read_header, seal_message
+from casemate.engine.events.pattern import PatternError, compile_pattern
 from casemate.engine.policy import PolicyError, parse
 from casemate.errors import AwsError
 from casemate.gate.auth_errors import FAMILIES
@@ -187,6 +188,16 @@ TARGETS: dict[str, Target] = {
                     b"",
                 )
             ),
+        ),
+    ),
+    "event-pattern": Target(
+        lambda data: compile_pattern(data.decode("utf-8", "surrogateescape")),
+        (PatternError,),
+        (
+            b'{"source": ["a", {"prefix": "b"}, {"suffix": {"equals-ignore-case": "c"}}], "detail": {"$or": ['
+            b'{"n": [{"numeric": [">", 0, "<=", 5]}]}, {"ip": [{"cidr": "10.0.0.0/8"}]}], "x": [null, true, '
+            b'1.5e2, {"anything-but": ["a"]}, {"anything-but": {"wildcard": "*a\\*"}}, {"exists": false}]}}',
+            b'{"a": [{"equals-ignore-case": "\\u00e9"}, {"anything-but": {"prefix": ["x", "y"]}}, 1]}',
         ),
     ),
     "policy": Target(

@@ -39,7 +39,8 @@ T = TypeVar("T")
 class Actor(NamedTuple):
     """A service, and on whose behalf it acts.
 
-    service: its principal ("secretsmanager.amazonaws.com"); account, region: where the call acts; source_arn: the
+    service: its principal ("secretsmanager.amazonaws.com"); account, region: where the call acts (by a role, in the
+    role's account); source_arn: the
     resource for which it acts, for aws:SourceArn; source_account: for aws:SourceAccount, the account unless given;
     role: the ARN of the role to act by, '' to act as the service principal; session: the name of the role's session.
     """
@@ -64,6 +65,8 @@ def act_as(call: Call, actor: Actor) -> Call:
         return child
     session = _session(child, actor)
     child.identity = session
+    # A session acts in its role's account, as any caller in its own.
+    child.account = session.account
     child.source_arn = child.source_account = ""
     return child
 

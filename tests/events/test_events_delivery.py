@@ -408,3 +408,33 @@ def test_events_are_sent_on_postgresql_too(tmp_path: Path, postgres_url: str) ->
         assert house.send() == 40
         assert len(house.toys.bodies("bad")) == 40
         assert house.count("events_outbox") == house.count("events_retries") == 0
+
+
+def test_targets_of_other_accounts_need_a_role(house: EventsHouse) -> None:
+    theirs = f"arn:aws:sqs:{REGION}:444455556666:q"
+    house.rule("r", SHOP)
+    for arn, message in (
+        (theirs, f"RoleArn is required for target {theirs}."),
+        (theirs.replace("sqs", "logs").replace(":q", ":log-group:q"), None),
+    ):
+        with pytest.raises(AwsError) as caught:
+            house.ask(events.PutTargets, Rule="r", Targets=[{"Id": "1", "Arn": arn}])
+        assert caught.value.code in ("ValidationException", "NotImplemented")
+        assert message in (None, caught.value.message)
+    role = house.house.role(
+        "out", "events.amazonaws.com", {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}
+    )
+    house.ask(events.PutTargets, Rule="r", Targets=[{"Id": "1", "Arn": theirs, "RoleArn": role}])
+
+
+def test_a_target_may_be_reached_by_a_role(house: EventsHouse) -> None:
+    allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+    role = house.house.role("sender", "events.amazonaws.com", allow)
+    queue = house.toys.queue(
+        "q", ArnEquals={"aws:SourceArn": "arn:aws:events:us-east-1:111122223333:rule/none"}
+    )
+    house.rule("r", SHOP, {"Id": "1", "Arn": queue, "RoleArn": role})
+    house.put({"a": 1})
+    house.send()
+    (message,) = house.toys.messages["q"]
+    assert message["by"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/sender/r"

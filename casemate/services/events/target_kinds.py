@@ -188,8 +188,15 @@ def send(base: Call, sending: Sending) -> None:
     if arn is None or kind is None:
         raise AwsError("ResourceNotFoundException", "There is no such target.")
     role = sending.target.get("RoleArn", sending.role if kind.by_role else "")
+    # As its principal it acts in the target's account, on behalf of the rule's.
     actor = Actor(
-        SERVICE, sending.account, sending.region, sending.rule, role=role, session=_session(sending)
+        SERVICE,
+        arn.account,
+        sending.region,
+        sending.rule,
+        source_account=sending.account,
+        role=role,
+        session=_session(sending),
     )
     kind.send(act_as(base, actor), sending, arn)
 

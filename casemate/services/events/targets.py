@@ -54,6 +54,12 @@ def _check(call: Call, rule: NamedRule, target: events.Target) -> None:
         raise not_served("Parameters of targets that are not served are")
     if kind.by_role and "RoleArn" not in target and not rule.found.says["role"]:
         raise invalid(f"RoleArn is required for target {text}.")
+    if arn.account != rule.place.account:
+        # Whoever owns the target would otherwise let in the rules of everybody, with EventBridge itself.
+        if kind.by_role is False:
+            raise invalid(f"Target {text} must be in the account of the rule.")
+        if "RoleArn" not in target and not kind.by_role:
+            raise invalid(f"RoleArn is required for target {text}.")
     if kind.by_role is False and "RoleArn" in target:
         raise invalid(f"RoleArn is not supported for target {text}.")
     if "RoleArn" in target:
