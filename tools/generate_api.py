@@ -48,6 +48,7 @@ SERVED = (
     "ssm",
     "secretsmanager",
     "events",
+    "sqs",
 )
 """botocore's names of the services that Casemate serves."""
 
@@ -128,7 +129,7 @@ def render(service: str, model: ServiceModel) -> str:
         f'    signing_name="{model.signing_name}",',
         f'    target_prefix="{model.metadata.get("targetPrefix", "")}",',
         f'    version="{model.api_version}",',
-        f"    protocols={_tuple(model.metadata.get('protocols') or [model.metadata['protocol']])},",
+        f"    protocols={_tuple(_protocols(service, model))},",
         "    operations=(",
         *(f"        {name}," for name in names),
         "    ),",
@@ -147,8 +148,16 @@ def _global_region(model: ServiceModel) -> str:
     return str(service["endpoints"][service["partitionEndpoint"]]["credentialScope"]["region"])
 
 
+def _protocols(service: str, model: ServiceModel) -> list[str]:
+    """As the model has them; SQS's no longer tells of the query protocol, which wire/sqs_query.py adds."""
+    if service == "sqs":
+        return ["json", "query"]
+    return list(model.metadata.get("protocols") or [model.metadata["protocol"]])
+
+
 def _tuple(values: list[str]) -> str:
-    return "(" + "".join(f'"{value}", ' for value in values).rstrip() + ")"
+    names = ", ".join(f'"{value}"' for value in values)
+    return f"({names})" if len(values) > 1 else f"({names},)"
 
 
 class _Types:

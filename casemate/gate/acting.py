@@ -102,6 +102,8 @@ def in_background(gate: Gate, work: Callable[[Call], T], *, reads: bool = False)
                 gate.record(base.records)
             raise
         gate.record(records)
+        for tell in tuple(base.afterwards) if base is not None else ():
+            tell()
         return result
 
 
@@ -124,6 +126,7 @@ def _by_principal(call: Call, actor: Actor) -> Call:
     child.account, child.region = actor.account, actor.region
     child.transaction, child.mutable = call.transaction, call.mutable
     child.counted, child.counted_before = call.counted, call.counted_before
+    child.afterwards = call.afterwards
     child.scope = f"{call.scope}{call.asked}/"
     child.source_arn = actor.source_arn
     child.source_account = actor.source_account or actor.account

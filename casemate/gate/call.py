@@ -104,6 +104,8 @@ class Call:
     """The request itself proves that the caller has a second factor, beyond what the credentials tell."""
     outcome: str = ""
     """The error's code; '' when there is none."""
+    parked: bool = False
+    """It has waited for something to happen (``gate/parking.py``)."""
     asked: int = 0
     """How many calls of other services this one has asked so far, in this run."""
     signed: Signed | None = None
@@ -129,6 +131,13 @@ class Call:
         """The same, when it was run before and had to start again."""
         self.done_before: dict[str, Any] = {}
         """What ``before`` has had done, by name."""
+        self.afterwards: list[Callable[[], object]] = []
+        """What is done once the transaction is durable (``committed``)."""
+
+    def committed(self, then: Callable[[], object]) -> None:
+        """Do something quick once the transaction is durable, to tell of it: not what must be done, for a crash may
+        come between. Any thread may do it."""
+        self.afterwards.append(then)
 
     @property
     def source_ip(self) -> str:
@@ -296,6 +305,7 @@ class Call:
         child.arriving = self.arriving
         child.counted = self.counted
         child.counted_before = self.counted_before
+        child.afterwards = self.afterwards
         child.identity = self.identity
         child.account = self.account
         child.region = self.region

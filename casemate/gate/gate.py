@@ -47,6 +47,7 @@ from casemate.gate.http import STREAM, Exchange
 from casemate.gate.identity import Directory
 from casemate.gate.operation import Api, Mode, Operation, Repeated, Served
 from casemate.gate.organization import Organizations
+from casemate.gate.parking import Parked, Parking
 from casemate.gate.quotas import AppliedQuotas, DefaultQuotas
 from casemate.gate.random_ids import new_uuid
 from casemate.gate.resource import Resource
@@ -94,6 +95,7 @@ class _Acted(NamedTuple):
     reply: Reply
     resources: Sequence[Resource]
     records: Sequence[bytes]
+    afterwards: Sequence[Callable[[], object]] = ()
 
 
 class Gate:
@@ -141,6 +143,7 @@ class Gate:
         self.quotas = quotas or DefaultQuotas()
         self.store = store
         self.tallies = Tallies()
+        self.parking = Parking(store, in_loop, self._resume)
         self.acting = Actors(store)
         self.announcer = announcer or Silence()
         self._cors = cors or Cors()
@@ -461,6 +464,11 @@ class Gate:
         except Exception as error:
             self._leave(call, None, error)
 
+    def _resume(self, call: Call) -> None:
+        """Run a write again that has waited (``Parked``)."""
+        call.now = self.clock.now()
+        self._submit_after(call, None)
+
     def _enter(self, call: Call) -> Served:
         exchange = call.exchange
         # 2. route
@@ -535,16 +543,21 @@ class Gate:
         call.transaction = tx
         call.mutable = True
         call.resources = call.records = ()
+        call.afterwards.clear()
         call.asked = 0
         call.counted_before += call.counted
         call.counted.clear()
         result = self._act(call, served)
         # Here, so that an answer that cannot be written undoes what it would have told.
         reply = call.route.codec.reply(result, call.request_id)
-        return _Acted(result, reply, call.resources, call.records)
+        return _Acted(result, reply, call.resources, call.records, tuple(call.afterwards))
 
     def _leave_write(self, call: Call, acted: _Acted | None, refusal: BaseException | None) -> None:
         """A write's transaction is over. What leaves is of the run that was committed, which need not be the last."""
+        if isinstance(refusal, Parked):
+            call.parked = True
+            self._in_loop(self.parking.park, call, refusal)
+            return
         if isinstance(refusal, Before):
             (self._apart if refusal.waits else self._in_thread)(self._submit_after, call, refusal)
             return
@@ -552,6 +565,8 @@ class Gate:
             self._leave(call, None, refusal)
             return
         call.reply, call.resources, call.records = acted.reply, acted.resources, acted.records
+        for tell in acted.afterwards:
+            tell()
         self._leave(call, acted.result, refusal)
 
     def _leave(self, call: Call, result: Mapping[str, Any] | None, refusal: BaseException | None) -> None:

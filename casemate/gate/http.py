@@ -41,6 +41,11 @@ class Exchange(ABC):
     replied: bool
     """True once ``reply`` or ``start`` was called; a second call is a RuntimeError."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether the client is known to have gone, so that nobody waits for the reply."""
+        return False
+
     @abstractmethod
     def reply(self, status: int, head: bytes, body: bytes) -> None:
         """Send the whole answer. head: header lines, each ended by CRLF, without Content-Length, Date, Server

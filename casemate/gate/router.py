@@ -67,6 +67,29 @@ class AddressedCodec:
         return self._codec.parse(method, self._address.path(path, headers), query, headers, body)
 
 
+class QueueCodec:
+    """A codec of SQS's query protocol, whose requests may name the queue by their path."""
+
+    __slots__ = ("_codec", "error", "redact", "redact_result", "reply")
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self.error = codec.error
+        self.redact = codec.redact
+        self.redact_result = codec.redact_result
+        self.reply = codec.reply
+
+    def parse(
+        self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+    ) -> dict[str, Any]:
+        if len(path) > 1 and not _NAMES_QUEUE.search(body) and not _NAMES_QUEUE.search(query):
+            query = query + b"&QueueUrl=" + path
+        return self._codec.parse(method, path, query, headers, body)
+
+
+_NAMES_QUEUE = re.compile(rb"(?:^|&)QueueUrl=")
+
+
 class Unroutable(Exception):
     """No operation found. The error, with what is needed to render it: the protocol and, where it is known,
     the service; name: what the client asked for, for the audit."""
@@ -246,6 +269,8 @@ class Router:
         codec: Codec = wire.codec(api.service, name, protocol)
         if api.service == "s3":
             codec = AddressedCodec(codec, self._address)
+        elif api.service == "sqs" and protocol == "query":
+            codec = QueueCodec(codec)
         route = self._routes[key] = Route(
             operation,
             codec,

@@ -22,6 +22,7 @@ from casemate.api import s3 as s3_api
 from casemate.api import s3control as s3control_api
 from casemate.api import secretsmanager as secretsmanager_api
 from casemate.api import service_quotas as service_quotas_api
+from casemate.api import sqs as sqs_api
 from casemate.api import ssm as ssm_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
@@ -29,6 +30,7 @@ from casemate.engine.authorization_message import AuthorizationMessages
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.engine.oidc.discovery import Hosts
 from casemate.engine.session_token import SessionTokens
+from casemate.gate import parking
 from casemate.gate.billing import UsageReader
 from casemate.gate.call import Call
 from casemate.gate.cors import Cors
@@ -55,6 +57,7 @@ from casemate.services import (
     s3,
     secretsmanager,
     servicequotas,
+    sqs,
     ssm,
     sts,
 )
@@ -122,6 +125,10 @@ from casemate.services.secretsmanager.secrets import DOMAINS as SECRETS_DOMAINS
 from casemate.services.secretsmanager.secrets import Secrets
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
+from casemate.services.sqs import queues as sqs_queues
+from casemate.services.sqs.encryption import DataKeys as SqsDataKeys
+from casemate.services.sqs.queues import Queues
+from casemate.services.sqs.receiving import Room
 from casemate.services.ssm import parameters as ssm_parameters
 from casemate.services.ssm.parameters import Parameters
 from casemate.services.ssm.quotas import QUOTAS as SSM_QUOTAS
@@ -141,7 +148,21 @@ if TYPE_CHECKING:
 log = logging.getLogger("casemate.server")
 
 # Importing a service attaches its handlers to the operations.
-SERVICES = (ce, events, iam, kms, lambda_, logs, organizations, s3, secretsmanager, servicequotas, ssm, sts)
+SERVICES = (
+    ce,
+    events,
+    iam,
+    kms,
+    lambda_,
+    logs,
+    organizations,
+    s3,
+    secretsmanager,
+    servicequotas,
+    sqs,
+    ssm,
+    sts,
+)
 
 MIGRATIONS = (
     discover("casemate.gate"),
@@ -155,6 +176,7 @@ MIGRATIONS = (
     discover("casemate.services.s3"),
     discover("casemate.services.secretsmanager"),
     discover("casemate.services.servicequotas"),
+    discover("casemate.services.sqs"),
     discover("casemate.services.ssm"),
 )
 
@@ -170,6 +192,7 @@ APIS = (
     s3control_api.API,
     secretsmanager_api.API,
     service_quotas_api.API,
+    sqs_api.API,
     ssm_api.API,
     sts_api.API,
 )
@@ -203,8 +226,10 @@ DOMAINS = (
     kms_keys.ALIASES,
     kms_key_stores.DOMAIN,
     quota_values.DOMAIN,
+    sqs_queues.DOMAIN,
     ssm_parameters.SETTINGS,
     *(events_store.domain(shard) for shard in range(events_store.SHARDS)),
+    *(parking.domain(channel) for channel in range(parking.CHANNELS)),
     *(f"kms.{shard:02x}" for shard in range(kms_keys.SHARDS)),
     *SECRETS_DOMAINS,
     *(kms_grants.domain(shard) for shard in range(kms_grants.SHARDS)),
@@ -374,6 +399,9 @@ def _build(
         Buses: buses,
         Outbox: outbox,
         Things: buses.things,
+        Queues: Queues(opened.store, opened.keyring),
+        Room: Room(),
+        SqsDataKeys: SqsDataKeys(),
         Backends: Backends(settings.cloudhsm_clusters, settings.xks_proxies, settings.xks_timeout),
         Keys: opened.keys,
         KeyStores: KeyStores(opened.store, opened.keyring),
@@ -571,5 +599,6 @@ def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
         **organizations.jobs(gate),
         **s3.jobs(gate),
         **secretsmanager.jobs(gate),
+        **sqs.jobs(gate),
         **ssm.jobs(gate),
     }

@@ -17,6 +17,7 @@ import fcntl
 import mmap
 import os
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -64,6 +65,11 @@ class Generations:
         if slot >= _HEADER + _SLOTS:
             raise StoreError(f"more than {_SLOTS} domains of generations")
         return slot
+
+    def touch(self, slot: int) -> None:
+        """Change a number that tells of no commit, so that whoever compares it looks: of no use to caches. Not to be
+        counted, and needs no lock."""
+        self._words[slot] = time.monotonic_ns()
 
     def stamp(self) -> int:
         """A number for the state of the database as far as bumps tell; negative while a commit that bumps is

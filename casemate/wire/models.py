@@ -257,6 +257,10 @@ def _load(name: str) -> dict[str, Any]:
         _merge(description, orjson.loads(extras.read_bytes()).get("merge", {}))
     for part in _references(description):
         part.pop("documentation", None)
+    if name == "sqs":
+        from casemate.wire.sqs_query import complete
+
+        complete(description)
     return description
 
 

@@ -11,6 +11,7 @@ from casemate.wire.form import Node, pairs, tree
 from casemate.wire.models import Operation, Service, Shape, service
 from casemate.wire.refusals import Unreadable
 from casemate.wire.replies import Parse, Reply, ResolvedError, Write, resolve
+from casemate.wire.sqs_query import QUERY_NAME
 from casemate.wire.text_values import text_reader
 from casemate.wire.xml_writer import XmlWriters, element, escape, escape_message
 
@@ -32,7 +33,7 @@ class FormReaders:
         """The part of a field's name that stands for a structure's member."""
         if shape.kind == "list" and shape.flattened and shape.element.wire_name:
             return shape.element.wire_name
-        return shape.wire_name or name
+        return shape.traits.get(QUERY_NAME) or shape.wire_name or name
 
     def list_name(self, shape: Shape) -> str | None:
         """The part between a list and its numbers, None when there is none."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from casemate.wire.json_values import unknown_member
 from casemate.wire.models import Shape
+from casemate.wire.sqs_query import QUERY_NAME
 from casemate.wire.text_values import text_writer
 from casemate.wire.timestamps import to_iso8601_millis
 
@@ -72,7 +73,7 @@ class XmlWriters:
             tag = shape.element.wire_name or shape.wire_name or name
             write = self.member(name, shape.element, tag)
             return lambda value: "".join([write(item) for item in value if item is not None])
-        tag = shape.wire_name or name
+        tag = shape.traits.get(QUERY_NAME) or shape.wire_name or name
         entry = self._entry(shape)
         return lambda value: "".join([element(tag, entry(key, item)) for key, item in value.items()])
 

@@ -183,7 +183,7 @@ def test_a_disabled_key_and_one_pending_deletion(seeded: Server) -> None:
 def test_what_is_not_served_says_so(seeded: Server) -> None:
     with refused("NotImplemented", "The operation iam:ListSSHPublicKeys is not served by Casemate."):
         seeded.client("iam", ADMIN).list_ssh_public_keys()
-    for service, call in (("dynamodb", "list_tables"), ("sqs", "list_queues"), ("sns", "list_topics")):
+    for service, call in (("dynamodb", "list_tables"), ("ecs", "list_clusters"), ("rds", "describe_events")):
         with refused("NotImplemented"):
             getattr(seeded.client(service, ADMIN), call)()
     with pytest.raises(ClientError) as caught:
