@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def _denied(
 def test_nobody_may_anything(sqs: Sqs) -> None:
     url, client = sqs.queue(), sqs.of("nobody")
     arn = arn_of(url)
-    for action, do in {
+    operations: dict[str, Callable[[], object]] = {
         "SendMessage": lambda: client.send_message(QueueUrl=url, MessageBody="x"),
         "ReceiveMessage": lambda: client.receive_message(QueueUrl=url),
         "DeleteMessage": lambda: client.delete_message(QueueUrl=url, ReceiptHandle="x"),
@@ -51,7 +52,8 @@ def test_nobody_may_anything(sqs: Sqs) -> None:
         "DeleteQueue": lambda: client.delete_queue(QueueUrl=url),
         "TagQueue": lambda: client.tag_queue(QueueUrl=url, Tags={"a": "b"}),
         "StartMessageMoveTask": lambda: client.start_message_move_task(SourceArn=arn),
-    }.items():
+    }
+    for action, do in operations.items():
         with refused(*_denied(f"sqs:{action}", arn)):
             do()
     with refused(*_denied("sqs:SendMessage", arn)):
@@ -122,13 +124,14 @@ def test_other_accounts(sqs: Sqs) -> None:
     with refused(*NO_QUEUE):
         theirs.get_queue_url(QueueName=name)
     # Whatever the policy says, these are the owner's.
-    for do in (
+    owners: list[Callable[[], object]] = [
         lambda: theirs.delete_queue(QueueUrl=url),
         lambda: theirs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "1"}),
         lambda: theirs.tag_queue(QueueUrl=url, Tags={"a": "b"}),
         lambda: theirs.add_permission(QueueUrl=url, Label="x", AWSAccountIds=["1" * 12], Actions=["*"]),
         lambda: theirs.purge_queue(QueueUrl=url),
-    ):
+    ]
+    for do in owners:
         with refused("AccessDenied", status=403):
             do()
 
