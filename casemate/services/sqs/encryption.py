@@ -93,10 +93,10 @@ class DataKeys:
         data_key = new_id()
         call.tx.run(
             "INSERT INTO sqs_data_keys (id, queue, arn, kms_key, created, wrapped) VALUES (?, ?, ?, ?, ?, ?)",
-            (data_key, queue.id, queue.place.arn, key, call.now, answer["CiphertextBlob"]),
+            (data_key, queue.id, queue.place.arn, key, call.now, answer.get("CiphertextBlob", b"")),
         )
         # Not kept: the transaction may yet be undone.
-        return data_key, WrappingKey(answer["Plaintext"])
+        return data_key, WrappingKey(_plaintext(answer))
 
     def _to_read(self, call: Call, queue: QueueRow, data_key: str) -> WrappingKey:
         who, period = call.identity.principal.arn, queue.number("KmsDataKeyReusePeriodSeconds")
@@ -111,7 +111,7 @@ class DataKeys:
         answer = _asked(
             lambda: kms.Decrypt.ask(call, {"CiphertextBlob": row[1], "EncryptionContext": context}, via=VIA)
         )
-        cipher = WrappingKey(answer["Plaintext"])
+        cipher = WrappingKey(_plaintext(answer))
         _bound(self._opened)
         self._opened[data_key, who] = (cipher, call.now)
         return cipher
@@ -120,6 +120,13 @@ class DataKeys:
 def _bound(kept: dict[T, tuple[str, float]] | dict[T, tuple[WrappingKey, float]]) -> None:
     if len(kept) >= _MOST:
         kept.clear()
+
+
+def _plaintext(answer: kms.DecryptResponse | kms.GenerateDataKeyResponse) -> bytes:
+    """The data key that KMS answered. Not for recipients of their own, of whom an answer has none."""
+    plaintext = answer.get("Plaintext")
+    assert plaintext is not None
+    return plaintext
 
 
 def _as_it_is(content: bytes) -> bytes:
