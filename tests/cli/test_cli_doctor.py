@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -19,6 +20,7 @@ from casemate.server.doctor import examine
 from casemate.server.first_start import first_start, prepare_data
 from casemate.server.journal_cipher import JournalCipher
 from casemate.server.tls import own_certificate
+from casemate.services.lambda_.execution.isolation import obstacle
 from casemate.store.journal import Journal
 
 SEED_KEY = "1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -59,7 +61,26 @@ def test_all_is_well_without_a_server(tmp_path: Path) -> None:
     found = list(examine(config))
     assert [each for each in found if not each.ok] == []
     kinds = [each.what.partition(":")[0] for each in found]
-    assert kinds == ["permissions", "disk", "tls", "database", "seal", "keys", "jobs", "journal", "clock"]
+    assert kinds == [
+        *("permissions", "disk", "tls", "functions", "database", "seal", "keys", "jobs", "journal", "clock")
+    ]
+
+
+def test_how_functions_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make(tmp_path / "data")
+
+    def told(config: Config) -> str:
+        (found,) = [each for each in examine(config) if each.what.startswith("functions: ")]
+        assert found.ok, "a server need not run any"
+        return found.what
+
+    assert told(replace(config, lambda_isolation="none")) == (
+        "functions: run without isolation, and may do whatever the server's user may"
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    obstacle.cache_clear()
+    assert told(config) == "functions: do not run: bubblewrap (bwrap) is not installed"
+    obstacle.cache_clear()
 
 
 def test_the_exit_status_tells_of_problems(tmp_path: Path) -> None:
