@@ -27,9 +27,10 @@ class Cache(Generic[K, V]):
     cache starts afresh, which is cheap and needs no bookkeeping on the hot path.
     """
 
-    __slots__ = ("_bound", "_current", "_load", "_slot", "_state")
+    __slots__ = ("_bound", "_current", "_domain", "_load", "_slot", "_state")
 
     def __init__(self, store: Store, domain: str, load: Callable[[Tx, K], V], bound: int = 50_000) -> None:
+        self._domain = domain
         self._current = store.generations.current
         self._slot = store.generations.slot(domain)
         # One tuple, so that a thread never pairs one generation's number with another's rows.
@@ -64,3 +65,22 @@ class Cache(Generic[K, V]):
     def fresh(self, key: K, tx: Tx) -> V:
         """The value as this transaction sees it, its own changes included; not cached."""
         return self._load(tx, key)
+
+    def settled(self, key: K, tx: Tx) -> V:
+        """The value as this write's transaction sees it, from memory where nothing of the domain has changed in
+        it. For what a write needs to look at and does not change itself."""
+        if not tx.settled(self._domain):
+            return self._load(tx, key)
+        generation = self._current(self._slot)
+        state = self._state
+        if generation != state[0]:
+            self._state = state = (generation, {})
+        rows = state[1]
+        value = rows.get(key)
+        if value is None:
+            value = self._load(tx, key)
+            if value is not None:
+                if len(rows) >= self._bound:
+                    rows.clear()
+                rows[key] = value
+        return value

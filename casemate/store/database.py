@@ -81,6 +81,12 @@ class Tx(Protocol):
         cache keep what it read under the generation it knows."""
         ...
 
+    def settled(self, domain: str) -> bool:
+        """Whether this write's transaction sees of a domain just what was committed last, so that what caches hold of
+        it under the present generation is what it would read: neither it nor what commits with it has bumped the
+        domain. False where that cannot be told."""
+        ...
+
     def savepoint(self) -> AbstractContextManager[None]:
         """``with tx.savepoint():`` undoes what was done inside when an exception leaves it; the transaction
         goes on. Costs two round trips on PostgreSQL."""

@@ -146,6 +146,10 @@ class PgTx:
     def is_current(self) -> bool:
         return not self.wrote and 0 <= self.stamp == self._generations.stamp()
 
+    def settled(self, domain: str) -> bool:  # noqa: ARG002
+        # Another machine's commit may be on its way.
+        return False
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         self.run("SAVEPOINT nested")

@@ -67,13 +67,15 @@ def _each_its_own(error: BaseException) -> BaseException:
 class SqliteTx:
     """A transaction, on one cursor for all its statements: the next statement resets the one before."""
 
-    __slots__ = ("_conn", "_execute", "_generations", "bumps", "changes", "failure", "stamp")
+    __slots__ = ("_conn", "_execute", "_generations", "bumps", "changes", "earlier", "failure", "stamp")
 
     def __init__(self, conn: apsw.Connection, generations: SharedGenerations) -> None:
         self._conn = conn
         self._execute = conn.cursor().execute
         self._generations = generations
         self.bumps: set[str] | None = None
+        self.earlier: set[str] = set()
+        """The domains that the functions before this one in its group have bumped."""
         # Between transactions too: a function that keeps its transaction for later is refused.
         self.failure: BaseException | None = _over()
         self.stamp = -1
@@ -114,6 +116,15 @@ class SqliteTx:
             self.stamp >= 0
             and self.stamp == self._generations.stamp()
             and (self.bumps is None or self._conn.total_changes() == self.changes)
+        )
+
+    def settled(self, domain: str) -> bool:
+        # Whoever holds the write lock need not fear others: no commit begins, and none is under way.
+        return (
+            self.bumps is not None
+            and domain not in self.bumps
+            and domain not in self.earlier
+            and 0 <= self.stamp == self._generations.stamp()
         )
 
     @contextmanager
@@ -315,6 +326,7 @@ class SqliteStore:
         tx.stamp = self.generations.stamp()
         tx.changes = self._writer.total_changes()
         bumps: set[str] = set()
+        tx.earlier = bumps
         for fn, _ in group:
             tx.bumps = set()
             tx.command("SAVEPOINT one")

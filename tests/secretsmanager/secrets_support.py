@@ -12,6 +12,7 @@ from uuid import uuid4
 from server_support import Server, casemate, running_server
 from server_support import refused as refused
 
+from casemate.gate.call import Call
 from casemate.services.iam.identities import AccessKey
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
 
@@ -119,6 +120,14 @@ def policy(*statements: Mapping[str, Any]) -> str:
 def statement(principal: Any, *actions: str, **more: Any) -> dict[str, Any]:
     """A resource policy's statement that allows, unless more says otherwise."""
     return {"Effect": "Allow", "Principal": principal, "Action": list(actions), "Resource": "*", **more}
+
+
+def call_by(account: str = ACCOUNT) -> Call:
+    """A call as resolvers see it, of no operation and from no client."""
+    call = object.__new__(Call)
+    call.account, call.region = account, REGION
+    call.transaction, call.mutable = None, False
+    return call
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import apsw
 import pytest
 from store_support import hear, killed_in_the_middle, opened, put, running, say, stored
 
+from casemate.store.cache import Cache
 from casemate.store.database import Conflict, Invalid, StoreError, Tx, Unavailable
 from casemate.store.sqlite import SqliteStore, SqliteTx
 
@@ -364,3 +365,50 @@ def test_kill_9_loses_no_acknowledged_write(url: str) -> None:
         found = stored(store)
         assert acked <= set(found)
         assert store.read(lambda tx: tx.all("PRAGMA integrity_check")) == [("ok",)]
+
+
+def test_a_write_sees_from_memory_what_nobody_of_its_group_has_changed(url: str) -> None:
+    with opened(url) as store, opened(url) as other:
+        loads: list[str] = []
+
+        def load(tx: Tx, key: str) -> int | None:
+            loads.append(key)
+            found = tx.one("SELECT n FROM item WHERE id = ?", (key,))
+            return None if found is None else int(found[0])
+
+        cache: Cache[str, int | None] = Cache(store, "d", load)
+
+        def change(tx: Tx, number: int) -> None:
+            tx.run("DELETE FROM item")
+            put(tx, "a", number)
+            tx.bump("d")
+
+        def changing(tx: Tx) -> tuple[int | None, int | None]:
+            before = cache.settled("a", tx)
+            change(tx, 4)
+            return before, cache.settled("a", tx)
+
+        store.write(lambda tx: change(tx, 1))
+        assert store.write(lambda tx: (cache.settled("a", tx), cache.settled("a", tx))) == (1, 1)
+        assert loads == ["a"], "kept by a write that has changed nothing"
+        # What another process commits is seen; so is what a function changes itself, or one before it in its group.
+        other.write(lambda tx: change(tx, 2))
+        assert store.write(lambda tx: cache.settled("a", tx)) == 2
+        store.write(lambda tx: change(tx, 3))
+        go, ready = threading.Event(), threading.Semaphore(0)
+        outcomes: list[object] = []
+
+        def done(result: object, error: BaseException | None) -> None:
+            outcomes.append(result if error is None else error)
+            ready.release()
+
+        store.submit(lambda _: go.wait(30), done)
+        store.submit(changing, done)
+        store.submit(lambda tx: cache.settled("a", tx), done)
+        store.submit(lambda tx: tx.settled("d"), done)
+        go.set()
+        for _ in range(4):
+            assert ready.acquire(timeout=30)
+        assert outcomes == [True, (3, 4), 4, False]
+        assert store.write(lambda tx: (tx.settled("d"), cache.settled("a", tx))) == (True, 4)
+        assert store.read(lambda tx: tx.settled("d")) is False

@@ -7,7 +7,7 @@ altered or moved in the database is not used: the request that needs it fails, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 from zlib import crc32
 
@@ -79,6 +79,7 @@ _COUNT_ONE_MORE = (
 _COUNT_ONE_LESS = "UPDATE kms_key_counts SET keys = keys - 1 WHERE account = ? AND region = ?"
 
 _KeyPlace = tuple[str, str, str]
+V = TypeVar("V")
 
 
 class Keys:
@@ -101,14 +102,14 @@ class Keys:
         """The key, None when there is none. Raises KMSInternalException for a key whose rows were altered, and
         Miss."""
         try:
-            return call.fetch(self._shards[crc32(key_id.encode()) % SHARDS], (account, region, key_id))
+            return _seen(call, self._shards[crc32(key_id.encode()) % SHARDS], (account, region, key_id))
         except (Tampered, PolicyError, KeyMaterialError) as error:
             raise unusable(f"key {key_arn(account, region, key_id)}", error) from error
 
     def find_alias(self, call: Call, account: str, region: str, name: str) -> Alias | None:
         """The alias, None when there is none. Raises as find."""
         try:
-            return call.fetch(self._aliases, (account, region, name))
+            return _seen(call, self._aliases, (account, region, name))
         except Tampered as error:
             raise unusable(f"alias {name} of account {account} in {region}", error) from error
 
@@ -321,6 +322,11 @@ class Keys:
 
     def _checked(self, tx: Tx, columns: tuple[Any, ...]) -> Alias:
         return loaded_alias(self._keyring.account_key(columns[0], tx), columns)
+
+
+def _seen(call: Call, cache: Cache[_KeyPlace, V | None], place: _KeyPlace) -> V | None:
+    """As the call sees it. Other services' writes ask for keys that they leave as they are."""
+    return cache.settled(place, call.tx) if call.mutable else call.fetch(cache, place)
 
 
 _NEW: Mapping[str, Any] = {

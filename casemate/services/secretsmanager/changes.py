@@ -93,7 +93,7 @@ def update_secret(
     values = {}
     if value is not None:
         token = answer["VersionId"] = token_in(req)
-        if call.part(Secrets).find_version(call, row, token) is not None:
+        if call.part(Secrets).has_version(call.tx, row, token):
             raise token_in_use(token, row.arn)
         row = with_value(call, _rotated_by_hand(call, row, token, (CURRENT,)), token, value)
         values = {token: value}
@@ -159,7 +159,4 @@ def update_secret_version_stage(
 
 def _exists(call: Call, row: SecretRow, version_id: str) -> bool:
     """With a value, or with a label at least, as a rotation's version has before it has a value."""
-    return (
-        version_id in row.labels.values()
-        or call.part(Secrets).find_version(call, row, version_id) is not None
-    )
+    return version_id in row.labels.values() or call.part(Secrets).has_version(call.tx, row, version_id)

@@ -230,10 +230,7 @@ def _test(gate: Gate, job: Job) -> None:
 def untried(call: Call, row: SecretRow, version: str) -> SecretRow:
     """The row without the version that was made for a test, which is removed."""
     secrets = call.part(Secrets)
-    there = call.tx.one(
-        "SELECT 1 FROM secret_versions WHERE account = ? AND region = ? AND name = ? AND id = ?",
-        (*row[:3], version),
-    )
+    there = secrets.has_version(call.tx, row, version)
     secrets.drop_version(call.tx, row, version)
     kept = labels.detached(row.labels, PENDING)
-    return row._replace(labels=kept, versions=row.versions - (there is not None))
+    return row._replace(labels=kept, versions=row.versions - there)

@@ -129,6 +129,13 @@ class Secrets:
         except Tampered as error:
             raise unusable(f"version {columns[3]} of {arn}", error) from error
 
+    def has_version(self, tx: Tx, secret: SecretRow, version_id: str) -> bool:
+        """Whether there is a version of this id with a value."""
+        return (
+            tx.one(f"SELECT 1 FROM secret_versions{_OF_ONE} AND id = ?", (*secret[:3], version_id))
+            is not None
+        )
+
     def versions(self, tx: Tx, secret: SecretRow) -> list[VersionRow]:
         """All versions that have a value, first to last. Raises Tampered."""
         rows = tx.all(

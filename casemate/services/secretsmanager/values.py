@@ -76,9 +76,11 @@ def shown(secret: Secret, version_id: str, call: Call) -> dict[str, Any] | None:
 def repeats(call: Call, secret: SecretRow, token: str, value: Value) -> bool:
     """Whether a request has been made before: there is a version of its token with its value. Raises
     ResourceExistsException for one with another value."""
-    version = call.part(Secrets).find_version(call, secret, token)
-    if version is None:
+    secrets = call.part(Secrets)
+    if not secrets.has_version(call.tx, secret, token):
         return False
+    version = secrets.find_version(call, secret, token)
+    assert version is not None
     same = version.row.binary == value.binary and version.row.size == len(value.content)
     if not same or encryption.opened(call, secret, version) != value.content:
         raise token_in_use(token, secret.arn)
