@@ -1,9 +1,12 @@
-"""What happens to objects, told to EventBridge."""
+"""What happens to objects, told to EventBridge, queues and functions."""
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import time
+import zipfile
 from typing import Any
 
 from s3_support import ACCOUNT, OTHER_ACCOUNT, S3, new_name, refused
@@ -64,16 +67,6 @@ def test_the_configuration(s3: S3) -> None:
     assert told() == {"EventBridgeConfiguration": {}}
     client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
     assert told() == {}
-    for name, member in (
-        ("Topic", "TopicArn"),
-        ("Queue", "QueueArn"),
-        ("LambdaFunction", "LambdaFunctionArn"),
-    ):
-        one = {member: f"arn:aws:sqs:us-east-1:{ACCOUNT}:q", "Events": ["s3:ObjectCreated:*"]}
-        with refused("NotImplemented", status=501):
-            client.put_bucket_notification_configuration(
-                Bucket=bucket, NotificationConfiguration={f"{name}Configurations": [one]}
-            )
 
 
 def test_an_object_is_created_and_deleted(s3: S3) -> None:
@@ -183,3 +176,42 @@ def test_versions_and_strangers(s3: S3) -> None:
         s3.of("powerless").put_object(Bucket=bucket, Key="k", Body=b"3")
     events.wait(3)
     assert [events.count(name) for name in (by_stranger, hidden, gone)] == [1, 1, 1]
+
+
+def test_functions_must_let_s3(s3: S3) -> None:
+    client, bucket, functions = s3.of(), s3.bucket(), s3.of(service="lambda")
+    iam, name = s3.of(service="iam"), new_name()
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        },
+    }
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("index.py", "def handler(event, context):\n    return event\n")
+    made = functions.create_function(
+        FunctionName=name,
+        Runtime=f"python3.{sys.version_info.minor}",
+        Role=role,
+        Handler="index.handler",
+        Code={"ZipFile": package.getvalue()},
+    )
+    one = {"LambdaFunctionArn": made["FunctionArn"], "Events": ["s3:ObjectRemoved:*"]}
+    wanted = {"LambdaFunctionConfigurations": [one]}
+    with refused("InvalidArgument", "Unable to validate the following destination configurations"):
+        client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=wanted)
+    functions.add_permission(
+        FunctionName=name,
+        StatementId="s3",
+        Action="lambda:InvokeFunction",
+        Principal="s3.amazonaws.com",
+        SourceArn=f"arn:aws:s3:::{bucket}",
+        SourceAccount=ACCOUNT,
+    )
+    client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=wanted)
+    (shown,) = client.get_bucket_notification_configuration(Bucket=bucket)["LambdaFunctionConfigurations"]
+    assert shown["LambdaFunctionArn"] == made["FunctionArn"]

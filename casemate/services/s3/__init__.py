@@ -36,6 +36,7 @@ from casemate.services.s3.bodies import Bodies
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.collecting import COLLECT, SWEEP, collector, sweeper
 from casemate.services.s3.lifecycle_job import LIFECYCLE, applier
+from casemate.services.s3.notices import NOTIFY, notifier
 from casemate.services.s3.object_rows import Objects
 
 if TYPE_CHECKING:
@@ -91,5 +92,6 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
         LIFECYCLE: applier(
             gate.store, buckets, objects, gate.clock, record, lambda: gate.audits, gate.announcer
         ),
+        NOTIFY: notifier(gate, buckets),
         SWEEP: sweeper(gate.store, bodies),
     }

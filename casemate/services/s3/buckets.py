@@ -13,6 +13,7 @@ from typing import Any
 from zlib import crc32
 
 from casemate.engine.envelope.errors import Tampered
+from casemate.engine.envelope.hierarchy import AccountKey
 from casemate.engine.policy import PolicyError
 from casemate.errors import AwsError
 from casemate.gate.call import Call
@@ -59,6 +60,10 @@ class Buckets:
 
     def __repr__(self) -> str:
         return "<Buckets>"
+
+    def account_key(self, tx: Tx, account: str) -> AccountKey:
+        """The account's key, under which what is S3's own is sealed."""
+        return self._keyring.account_key(account, tx)
 
     # Finding.
 

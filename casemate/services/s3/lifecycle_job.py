@@ -177,7 +177,7 @@ def _step(
         # The last key may have more versions than were read.
         groups = groups[:-1] or [_all_of(tx, bucket, objects, rows[0].key)]
     for versions in groups:
-        _apply(tx, bucket, objects, versions, rules, now, told, announcer)
+        _apply(tx, bucket, objects, versions, rules, now, told, announcer, buckets)
     if whole:
         job.finish(tx)
         return _Step(bucket, None, {key: value for key, value in told.items() if value})
@@ -203,15 +203,16 @@ def _apply(
     now: float,
     told: dict[str, list[Any]],
     announcer: Announcer,
+    buckets: Buckets,
 ) -> None:
     what = doomed(versions, rules, bool(bucket.versioning), now)
     for row in what.removed:
         objects.remove(tx, bucket, row, now)
-        expired(announcer, tx, bucket, row, now)
+        expired(announcer, tx, buckets, bucket, row, now)
         told.setdefault("deletedVersions", []).append({"key": row.key, "versionId": row.version_id})
     if what.hidden:
         marker = objects.add(tx, bucket, versions[0].key, now, {}, marker=True)
-        expired(announcer, tx, bucket, marker, now)
+        expired(announcer, tx, buckets, bucket, marker, now)
         told.setdefault("createdDeleteMarkers", []).append(
             {"key": marker.key, "versionId": marker.version_id}
         )
