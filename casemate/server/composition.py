@@ -227,6 +227,7 @@ DOMAINS = (
     kms_key_stores.DOMAIN,
     quota_values.DOMAIN,
     sqs_queues.DOMAIN,
+    ssm_parameters.PAGES,
     ssm_parameters.SETTINGS,
     *(events_store.domain(shard) for shard in range(events_store.SHARDS)),
     *(parking.domain(channel) for channel in range(parking.CHANNELS)),

@@ -98,6 +98,27 @@ def test_pages_of_a_path(ssm: Ssm, tree: str) -> None:
         client.get_parameters_by_path(Path="/app", MaxResults=11)
 
 
+def test_a_page_shows_every_change_at_once(ssm: Ssm) -> None:
+    client = ssm.of()
+
+    def listed() -> list[tuple[str, str]]:
+        found = client.get_parameters_by_path(Path="/page/changes")["Parameters"]
+        return [(each["Name"].rpartition("/")[2], each["Value"]) for each in found]
+
+    assert listed() == listed() == []
+    ssm.put("/page/changes/b", "1")
+    assert listed() == listed() == [("b", "1")]
+    ssm.put("/page/changes/a", "2")
+    ssm.put("/page/changes/b", "3", Overwrite=True)
+    assert listed() == listed() == [("a", "2"), ("b", "3")]
+    client.delete_parameter(Name="/page/changes/a")
+    assert listed() == [("b", "3")]
+    ssm.put("/page/changes/c", "x" * 10, user="admin")
+    for region, user in (("eu-west-1", "admin"), (REGION, "stranger")):
+        found = ssm.of(user, region).get_parameters_by_path(Path="/page/changes")["Parameters"]
+        assert found == []
+
+
 @pytest.mark.parametrize("path", ["app", "/a b", "//", "/a//b", "/a*", "a/b/"])
 def test_what_a_path_may_be(ssm: Ssm, path: str) -> None:
     with refused("ValidationException", _PATH_FORM):

@@ -8,7 +8,7 @@ page of them by an index, however many parameters there are.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -40,7 +40,10 @@ memory."""
 _IN_SHARD = 1_000
 """So that what is in memory takes at most some 200 MB, of the largest values there are."""
 
-SETTINGS = "ssm.settings"
+SETTINGS, PAGES = "ssm.settings", "ssm.pages"
+
+_PAGES_KEPT = 500
+"""Pages of hierarchies in memory: at most some 40 MB, of the largest values there are."""
 
 _OF_ONE = " WHERE account = ? AND region = ? AND path = ?"
 _CURRENT = (
@@ -59,6 +62,9 @@ class Under(NamedTuple):
     prefix: str = ""
 
 
+_Page = tuple[str, str, Under, str, int]
+
+
 class Parameters:
     """Parameter Store's state, one per worker: ``call.part(Parameters)``."""
 
@@ -70,6 +76,7 @@ class Parameters:
         self._versions: list[Cache[tuple[Place, int], Version | None]] = [
             Cache(store, domain(number), self._load_version, _IN_SHARD) for number in range(SHARDS)
         ]
+        self._pages: Cache[_Page, Sequence[Parameter]] = Cache(store, PAGES, self._load_page, _PAGES_KEPT)
         self._settings: Cache[tuple[str, str], Mapping[str, Setting]] = Cache(
             store, SETTINGS, self._load_settings, 5_000
         )
@@ -108,6 +115,11 @@ class Parameters:
             params += [under.parent, after]
         rows = tx.all(sql + " ORDER BY p.path LIMIT ?", (*params, count))
         return [self._made(tx, Place(account, region, path), *columns) for path, *columns in rows]
+
+    def known_page(self, call: Call, under: Under, after: str, count: int) -> Sequence[Parameter]:
+        """The same for a call, of its account and Region, and from memory where that is possible: for small pages,
+        which many ask for. Raises Miss."""
+        return call.fetch(self._pages, (call.account, call.region, under, after, count)) or ()
 
     def versions(self, tx: Tx, place: Place, after: int, count: int) -> list[Version]:
         """Versions, first to last, so many after a number."""
@@ -224,6 +236,9 @@ class Parameters:
         opened = opened_row(key, place, number, row)
         return Parameter(opened, opened_version(key, place, number, version), _shared_by(opened))
 
+    def _load_page(self, tx: Tx, page: _Page) -> Sequence[Parameter]:
+        return self.page(tx, *page)
+
     def _load_version(self, tx: Tx, of: tuple[Place, int]) -> Version | None:
         place, number = of
         row = tx.one(f"SELECT sealed FROM ssm_versions{_OF_ONE} AND version = ?", (*place, number))
@@ -251,6 +266,7 @@ def _shard(path: str) -> int:
 
 def _bump(tx: Tx, place: Place) -> None:
     tx.bump(domain(_shard(place.path)))
+    tx.bump(PAGES)
 
 
 def _shared_by(row: Row) -> ResourcePolicy | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from casemate.api import ssm
 from casemate.errors import AwsError
 from casemate.gate.call import Call
@@ -111,7 +113,12 @@ def get_parameters_by_path(
     parameters = call.part(Parameters)
     # One more than is shown or looked at tells whether there is more.
     scanned = SCANNED if selection.tests else most
-    entries = parameters.page(call.tx, call.account, call.region, selection.under, after, scanned + 1)
+    if selection.tests:
+        entries: Sequence[Parameter] = parameters.page(
+            call.tx, call.account, call.region, selection.under, after, scanned + 1
+        )
+    else:
+        entries = parameters.known_page(call, selection.under, after, scanned + 1)
     shown: list[ssm.Parameter] = []
     for entry in entries[:scanned]:
         if len(shown) == most:
