@@ -36,6 +36,8 @@ def backup(options: argparse.Namespace) -> int:
         if key_file is not None
         else f"the seal ({config.seal.partition(':')[0]})"
     )
+    if config.blobs:
+        print(f"The content of large objects is not in it: keep copies of {config.blobs} as well.")
     print(
         f"{file}: {size / 1e6:.1f} MB, sealed.\n"
         f"It does not hold {kept} without which nobody can restore it:\n"

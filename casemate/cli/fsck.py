@@ -25,7 +25,7 @@ def fsck(options: argparse.Namespace) -> int:
             check = Check(
                 opened.store,
                 opened.keyring,
-                Bodies(open_blobs(str(config.blobs))),
+                Bodies(open_blobs(config.blobs_place)),
                 contents=not options.quick,
                 repair=options.repair,
             )

@@ -81,7 +81,8 @@ def make_backup(opened: Opened, file: Path) -> int:
         # Of the copy: the seal may be rotated at this moment.
         record = _record_in(Path(folder) / _DATABASE)
         # Each blob that this copy refers to is there for a while yet, and once linked for as long as it takes.
-        _link_blobs(opened.config.blobs, Path(folder) / _BLOBS)
+        if not opened.config.blobs:
+            _link_blobs(opened.config.own_blobs, Path(folder) / _BLOBS)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as out:

@@ -393,7 +393,7 @@ def _build(
         EventQueue: EventQueue(opened.store, opened.keyring),
         LogLines: LogLines(),
         Grants: opened.keys.grants,
-        Bodies: Bodies(open_blobs(str(settings.blobs))),
+        Bodies: Bodies(open_blobs(settings.blobs_place)),
         BucketKeys: BucketKeys(),
         AccessPoints: AccessPoints(opened.store, opened.keyring, buckets),
         Buckets: buckets,

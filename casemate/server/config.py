@@ -18,6 +18,7 @@ class Config:
 
     data: the data directory; host: the address to listen on; port, tls_port, metrics_port: TCP ports (0: any
     free one, None: do not listen); database: '' for SQLite in the data directory, else a postgresql:// URL;
+    blobs: '' for files in the data directory, else a path or the URL of an object store, for large objects' content;
     seal: what protects the root key ('' for a key file in the data directory), previous_seal: the one before,
     while it is rotated; audit: "durable" holds a reply until its record is on disk, "relaxed" does not; region:
     where unsigned requests act; account: the id of the first account ('' for a random one); quotas: requests a
@@ -42,6 +43,7 @@ class Config:
     dev: bool = False
     seed: Path | None = None
     database: str = field(default="", repr=False)
+    blobs: str = ""
     seal: str = ""
     previous_seal: str = ""
     audit: Literal["durable", "relaxed"] = "durable"
@@ -89,9 +91,14 @@ class Config:
         return self.data / "run" / "buckets"
 
     @property
-    def blobs(self) -> Path:
-        """Where large objects are."""
+    def own_blobs(self) -> Path:
+        """Where large objects' content is, unless ``blobs`` says otherwise."""
         return (self.data / "blobs").resolve()
+
+    @property
+    def blobs_place(self) -> str:
+        """Where it is, in the words of casemate/store/blobs.py."""
+        return self.blobs or str(self.own_blobs)
 
     @property
     def journal(self) -> Path:

@@ -291,6 +291,15 @@ def _database(value: Any, origin: Origin) -> str:
     return url
 
 
+def _blobs(value: Any, origin: Origin) -> str:
+    place = _text(value, origin)
+    if place and not place.startswith(("/", "file:///", "s3://", "gs://", "az://")):
+        raise ValueError
+    if "@" in urlsplit(place).netloc:
+        raise ValueError
+    return place
+
+
 def _secret_in(path: Path) -> str:
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_mode & 0o077:
@@ -314,6 +323,7 @@ SETTINGS: Mapping[str, Setting] = {
         "postgresql://user@host/name, or file:PATH of a file (mode 0600) that holds such a URL, or nothing "
         "for SQLite in the data directory. A URL with a password does not belong into a settings file",
     ),
+    "blobs": Setting(_blobs, "an absolute path, s3://bucket/prefix, gs://..., az://..., or nothing"),
     "seal": Setting(
         _seal, "keyfile:/PATH, passphrase:env:NAME, passphrase:file:/PATH, a pkcs11: URI, or nothing"
     ),

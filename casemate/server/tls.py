@@ -61,7 +61,7 @@ def own_certificate(directory: Path, names: Sequence[str] = ()) -> tuple[Path, P
 
 
 def _all_names(names: Sequence[str]) -> list[str]:
-    wanted = ["localhost", "*.localhost", "127.0.0.1", "::1"]
+    wanted = ["localhost", "*.localhost", "*.s3.localhost", "127.0.0.1", "::1"]
     for name in (socket.gethostname(), *names):
         name = name.strip().lower()
         address = _address(name)
