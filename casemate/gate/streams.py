@@ -88,6 +88,7 @@ async def send(
 ) -> None:
     """Send a streamed answer, the next piece being made while this one leaves. A body that breaks off cuts the
     connection, so that the client can tell; raises what broke it off, but for a client that has gone."""
+    following: asyncio.Future[bytes | memoryview] | None = None
     try:
         await exchange.start(outgoing.status or status, head, outgoing.length)
         pieces = outgoing.pieces
@@ -102,5 +103,11 @@ async def send(
     except ConnectionError:
         return
     finally:
+        if following is not None and not following.done():
+            # What is being made for a client that has gone: nothing is closed under it.
+            await asyncio.wait((following,))
+        if following is not None and not following.cancelled():
+            # Told of already where it matters.
+            following.exception()
         if outgoing.close is not None:
             in_thread(outgoing.close)

@@ -231,3 +231,25 @@ def test_a_document_that_is_long(s3: S3, bucket: str) -> None:
     headers = signed(s3, f"/{bucket}?policy", "UNSIGNED-PAYLOAD", "admin")
     status, answer = put(s3, f"/{bucket}?policy", headers, b" " * (8 * 1024 * 1024 + 1))
     assert (status, b"MaxMessageLengthExceeded" in answer) == (400, True)
+
+
+def test_a_client_that_reads_no_further(s3: S3, bucket: str) -> None:
+    content = os.urandom(12 * 1024 * 1024)
+    s3.of().put_object(Bucket=bucket, Key="unread", Body=content)
+    open_files = f"/proc/{s3.server.process.pid}/fd"
+
+    def blobs() -> int:
+        links = [os.path.join(open_files, name) for name in os.listdir(open_files)]
+        return sum("/blobs/" in os.readlink(link) for link in links if os.path.lexists(link))
+
+    for _ in range(3):
+        got = s3.of().get_object(Bucket=bucket, Key="unread")
+        assert got["Body"].read(10) == content[:10]
+        got["Body"].close()
+    # What follows is served by the same loop: by its end the ones before are over.
+    for _ in range(200):
+        assert read(s3, bucket, "unread") == content
+        if blobs() == 0:
+            break
+    assert blobs() == 0
+    assert "Traceback" not in s3.server.log

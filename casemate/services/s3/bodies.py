@@ -218,25 +218,28 @@ class Reading:
         opener = part.keys.opener()
         index, skip = where.first, where.skip
         end = where.start + where.length
-        if part.data is None:
-            try:
-                self._open = reader = self._blobs.open(part.id, where.start, where.length)
-            except BlobNotFound:
-                raise Tampered("an object's blob is missing") from None
-            sealed_pieces = iter(lambda: reader.read(_AT_ONCE * where.frame), b"")
-        else:
-            sealed_pieces = iter((part.data[where.start : end],))
-        for sealed in sealed_pieces:
-            view = memoryview(sealed)
-            opened = []
-            for at in range(0, len(view), where.frame):
-                opened.append(opener.open(index, view[at : at + where.frame], index == where.last))
-                index += 1
-            content = opened[0] if len(opened) == 1 else b"".join(opened)
-            piece = content[skip : skip + length] if skip or len(content) > length else content
-            skip = 0
-            length -= len(piece)
-            yield piece
-        self.close()
+        try:
+            if part.data is None:
+                try:
+                    self._open = reader = self._blobs.open(part.id, where.start, where.length)
+                except BlobNotFound:
+                    raise Tampered("an object's blob is missing") from None
+                sealed_pieces = iter(lambda: reader.read(_AT_ONCE * where.frame), b"")
+            else:
+                sealed_pieces = iter((part.data[where.start : end],))
+            for sealed in sealed_pieces:
+                view = memoryview(sealed)
+                opened = []
+                for at in range(0, len(view), where.frame):
+                    opened.append(opener.open(index, view[at : at + where.frame], index == where.last))
+                    index += 1
+                content = opened[0] if len(opened) == 1 else b"".join(opened)
+                piece = content[skip : skip + length] if skip or len(content) > length else content
+                skip = 0
+                length -= len(piece)
+                yield piece
+        finally:
+            # Also when nobody wants the rest.
+            self.close()
         if length:
             raise Tampered("an object's blob is shorter than it was")

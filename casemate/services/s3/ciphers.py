@@ -1,8 +1,9 @@
 """A body's keys, its frames under them, and which sealed bytes hold a range of it.
 
 A body is sealed in frames (casemate.engine.envelope.frames), so that a range opens by the frames that hold it, and
-what was cut, reordered or exchanged does not open. Each body has keys of its own, derived from its object's and what
-tells it from the other parts. Under dual-layer encryption a frame is sealed twice, by keys of two origins.
+what was cut, reordered or exchanged does not open. Each body has keys of its own: its object's or, of a part, keys
+derived from the upload's and what tells it from the other parts. Under dual-layer encryption a frame is sealed
+twice, by keys of two origins.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ class ObjectKeys(KeyHolder):
         self._place = place
 
     def body(self, part: int = 0, salt: bytes = b"") -> BodyKeys:
-        """The keys of one body. part: its number, 0 of a whole object; salt: of a part, drawn anew for each."""
+        """The keys of one body. part: its number, 0 of a whole object, which has the data keys for itself; salt: of a
+        part, drawn anew for each."""
         context = fields(*self._place, part, salt)
-        layers = [Deriver(key, b"casemate s3 body 1").derive(context) for key in self._keys]
-        return BodyKeys(layers, context)
+        if not part:
+            return BodyKeys(self._keys, context)
+        return BodyKeys([Deriver(key, b"casemate s3 part 1").derive(context) for key in self._keys], context)
 
 
 class BodyKeys(KeyHolder):
