@@ -69,6 +69,9 @@ _PATIENCE = 10.0
 """Seconds after which a request that still waits for a thread is refused: with the database gone, each that gets one
 holds it for as long as the store's patience lasts, and those behind would wait for ever."""
 
+# An enumeration's members are slow to get at.
+_WRITE, _STREAM = Mode.WRITE, Mode.STREAM
+
 _BATCH = 256
 """So many calls are not kept waiting for others."""
 
@@ -367,14 +370,14 @@ class Gate:
         refusal: Exception | None = None
         try:
             served = self._enter(call)
-            if served.mode is Mode.WRITE:
+            if served.mode is _WRITE:
                 self._submit(call)
                 return
             if served.near and self.store.near:
                 result = self.store.read(partial(self._act_near, call, served))
             else:
                 result = self._act(call, served)
-            if served.mode is Mode.STREAM:
+            if served.mode is _STREAM:
                 # There was nothing to be moved.
                 self._submit(call)
                 return
@@ -405,10 +408,10 @@ class Gate:
                 call = call.resumed()
                 call.transaction = tx
                 served = _served(call)
-            if served.mode is Mode.WRITE:
+            if served.mode is _WRITE:
                 return None
             acted = self._act(call, served)
-            return None if served.mode is Mode.STREAM else acted
+            return None if served.mode is _STREAM else acted
 
         result: Mapping[str, Any] | None = None
         refusal: Exception | None = None
@@ -481,14 +484,14 @@ class Gate:
         if served is None:
             raise _not_served(route.operation)
         arriving = call.arriving
-        if arriving is not None and not arriving.held and served.mode is not Mode.STREAM:
+        if arriving is not None and not arriving.held and served.mode is not _STREAM:
             # It takes no more than a document, which is read now that its sender is known.
             raise Before("document", arriving.hold, call.done_before, waits=True)
         # 4. parse
         body = exchange.body
         if call.signed is not None and call.signed.framed:
             # Of an operation that streams its body, the codec does not read it.
-            body = b"" if served.mode is Mode.STREAM else call.body().whole()
+            body = b"" if served.mode is _STREAM else call.body().whole()
         call.request = route.codec.parse(
             exchange.method, exchange.path, exchange.query, exchange.headers, body
         )

@@ -128,25 +128,20 @@ def compile_writer(
     shape: Shape, writer: Callable[[Shape], Writer | None]
 ) -> Callable[[Mapping[str, Any]], Any]:
     """A function from a result to the document to dump. TypeError for an unknown member or a wrong type."""
-    source = _Source("def run(result):", "    written = {}", "    for name, v in result.items():")
-    source.add(2, "if v is None and name in known: continue")
-    word = "if"
+    source = _Source("def run(result):", "    written = {}", "    get = result.get")
     for name, member in shape.members.items():
-        source.add(2, f"{word} name == {name!r}:")
-        word = "elif"
         key = repr(member.wire_name or name)
+        source.add(1, f"v = get({name!r})", "if v is not None:")
         if member.kind == "string":
-            source.add(3, f"if not isinstance(v, str): raise wrong({name!r}, v)", f"written[{key}] = v")
+            source.add(2, f"if not isinstance(v, str): raise wrong({name!r}, v)", f"written[{key}] = v")
         elif member.kind == "blob":
-            source.add(3, f"written[{key}] = encode(v, newline=False).decode()")
+            source.add(2, f"written[{key}] = encode(v, newline=False).decode()")
         elif (write := writer(member)) is None:
-            source.add(3, f"written[{key}] = v")
+            source.add(2, f"written[{key}] = v")
         else:
-            source.add(3, f"written[{key}] = {source.bind(write)}(v)")
-    if shape.members:
-        source.add(2, "else: raise unknown(name)")
-    else:
-        source.add(2, "raise unknown(name)")
+            source.add(2, f"written[{key}] = {source.bind(write)}(v)")
+    source.add(1, "if len(written) != len(result):", "    for name in result:")
+    source.add(3, "if name not in known: raise unknown(name)")
     source.add(1, "return written")
     run: Callable[[Mapping[str, Any]], Any] = source.function(
         shape.name,
