@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ALGORITHM: Final = b"AWS4-HMAC-SHA256"
 
-_SIGNATURE_SIZE = 64
+SIGNATURE_SIZE = 64
 _MAX_SCOPES = 2048
 _MAX_PREFIX = 640
 _MAX_TIMESTAMPS = 256
@@ -86,6 +86,7 @@ class Scope:
         self.plain_post = b"POST\n/\n\n" + self.template
         """The same with all before it, for what most services' requests are: POST / without a query."""
         self.values: Callable[[Mapping[bytes, bytes]], tuple[bytes, ...]]
+        """The signed headers' values. Raises KeyError where one is missing."""
         if len(names) == 1:
             only = names[0]
             self.values = lambda headers: (headers[only],)
@@ -166,6 +167,11 @@ def remember(prefix: bytes, scope: Scope) -> None:
     _scopes[prefix] = scope
 
 
+def remembered(prefix: bytes) -> Scope | None:
+    """The scope that is kept of an Authorization header up to its signature."""
+    return _scopes.get(prefix)
+
+
 def forget_scopes() -> None:
     """Drop every remembered scope and signing key (after a credential was deleted, or a reset)."""
     _scopes.clear()
@@ -191,12 +197,12 @@ def read_claim(
     if authorization is None:
         return None
     prefix = None
-    scope = _scopes.get(authorization[:-_SIGNATURE_SIZE])
+    scope = _scopes.get(authorization[:-SIGNATURE_SIZE])
     if scope is None:
         family = family or guess_family(method, headers)
         scope, signature, prefix = _parse_authorization(authorization, family, headers)
     else:
-        signature = authorization[-_SIGNATURE_SIZE:]
+        signature = authorization[-SIGNATURE_SIZE:]
     timestamp = headers.get(b"x-amz-date") or headers.get(b"date")
     if timestamp is None:
         raise auth_error(family or guess_family(method, headers), "missing-date")
@@ -238,8 +244,8 @@ def _parse_authorization(
         raise auth_error(family, "malformed-header", problem=problem, digest=hashed(value))
     signature = fields[b"Signature"]
     # The prefix identifies the rest only where the signature stands last, as every SDK writes it.
-    cacheable = len(signature) == _SIGNATURE_SIZE and value.endswith(b"Signature=" + signature)
-    return Scope(credential, signed), signature, value[:-_SIGNATURE_SIZE] if cacheable else None
+    cacheable = len(signature) == SIGNATURE_SIZE and value.endswith(b"Signature=" + signature)
+    return Scope(credential, signed), signature, value[:-SIGNATURE_SIZE] if cacheable else None
 
 
 def _wrong_algorithm(algorithm: bytes, family: Family) -> AwsError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 STREAM = -1
 """What ``Application.accept`` returns for a request whose body is not to be held in memory."""
@@ -38,6 +38,9 @@ class Exchange(ABC):
     peer: str
     """The client's IP address."""
     tls: Tls | None
+    memo: dict[bytes, Any] | None = None
+    """For what the application makes of a beginning that recurs: the same dict for requests that are the same, byte
+    for byte, before their Authorization header; None where nothing is kept. The transport drops it in the end."""
     replied: bool
     """True once ``reply`` or ``start`` was called; a second call is a RuntimeError."""
 

@@ -227,6 +227,61 @@ def verify(
         remember(claim.prefix, scope)
 
 
+class Proven:
+    """A signature that was verified, kept for the next ones that differ in their payload only: by the same key, in
+    the same second, with the same values of the signed headers. Holds the hashes' states after what is the same."""
+
+    __slots__ = ("_epoch", "_inner", "_outer", "_request", "_scope", "_values")
+
+    def __init__(self, claim: Claim, secret: str, request: bytes, values: tuple[bytes, ...]) -> None:
+        """claim: verified with the secret; request: the canonical request without the payload's hash, which ends it;
+        values: of the signed headers."""
+        scope = self._scope = claim.scope
+        self._epoch = claim.epoch
+        self._values = values
+        self._request = sha256(request)
+        key = signing_key(scope, secret)
+        self._inner = key.inner.copy()
+        self._inner.update(scope.to_sign % (claim.timestamp, b""))
+        self._outer = key.outer
+
+    def proves(self, signature: bytes, headers: Mapping[bytes, bytes], body: bytes, now: float) -> bool:
+        """Whether that is the signature of such a request with this body. Of one that it is not, ``verify`` tells
+        what is wrong with it, if anything is."""
+        scope = self._scope
+        try:
+            if scope.values(headers) != self._values:
+                return False
+        except KeyError:
+            return False
+        if not -SKEW <= self._epoch - now <= SKEW or not scope.covered.issuperset(headers):
+            return False
+        request = self._request.copy()
+        request.update(hexlify(sha256(body).digest()))
+        inner = self._inner.copy()
+        inner.update(hexlify(request.digest()))
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return hmac.compare_digest(hexlify(outer.digest()), signature)
+
+    def __repr__(self) -> str:
+        return f"Proven({self._scope!r})"
+
+
+def proven(
+    claim: Claim, secret: str, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
+) -> Proven | None:
+    """What is to be kept of a claim that was verified with this secret. None where that is nothing: it is for
+    long-term keys, and for bodies whose hash the head does not declare."""
+    scope = claim.scope
+    if claim.session_token is not None or claim.presigned is not None or b"x-amz-content-sha256" in headers:
+        return None
+    if b"x-amz-date" not in scope.signed_names or not scope.signed_names.issubset(headers):
+        return None
+    request = canonical_request(claim, method, path, query, headers, b"")
+    return Proven(claim, secret, request, scope.values(headers))
+
+
 def canonical_request(
     claim: Claim, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], payload: bytes
 ) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from casemate.gate.http import Exchange, Tls
 
@@ -48,6 +48,7 @@ class HttpExchange(Exchange):
         "finished",
         "http_1_0",
         "keep_alive",
+        "memo",
         "waiting",
     )
 
@@ -60,6 +61,7 @@ class HttpExchange(Exchange):
         headers: dict[bytes, bytes],
         peer: str,
         tls: Tls | None,
+        memo: dict[bytes, Any] | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -68,6 +70,7 @@ class HttpExchange(Exchange):
         self.body = b""
         self.peer = peer
         self.tls = tls
+        self.memo = memo
         self.replied = False
         self._connection: Connection | None = connection
         self.keep_alive = True

@@ -8,6 +8,8 @@ pipelined requests. Here a whole head is taken apart with a few C-level calls, a
 
 from __future__ import annotations
 
+from typing import Any
+
 from casemate.server.transport_limits import Limits
 
 CHUNKED = -1
@@ -17,8 +19,11 @@ KEEP_ALIVE = 1
 EXPECTS_CONTINUE = 2
 HTTP_1_0 = 4
 
-Head = tuple[str, bytes, bytes, dict[bytes, bytes], int, int]
-"""method, path, query, headers, body length (or CHUNKED), flags"""
+Memo = dict[bytes, Any]
+"""``Exchange.memo``"""
+Head = tuple[str, bytes, bytes, dict[bytes, bytes], int, int, Memo | None]
+"""method, path, query, headers, body length (or CHUNKED), flags; the memo of a beginning that is known"""
+_Start = tuple[str, bytes, int, dict[bytes, bytes], Memo]
 
 SINGLE = frozenset(
     {
@@ -55,12 +60,12 @@ _REQUESTS: dict[bytes, tuple[str, bytes, int]] = {}
 """Request lines for "/": method, target and flags. As many as there are methods and versions."""
 _LINES: dict[bytes, tuple[bytes, bytes]] = {}
 """Header lines that come again and again, taken apart and found good. Bounded, and never one with a secret."""
-_STARTS: dict[bytes, tuple[str, bytes, int, dict[bytes, bytes]]] = {}
+_STARTS: dict[bytes, _Start] = {}
 """What a client sends before its signature, which stays the same for a second: the request line and such lines, taken
-apart: method, path, flags, headers. Bounded."""
+apart: method, path, flags, headers, memo. Bounded."""
 _SIGNED = b"\r\nAuthorization: "
 _SIGNED_LENGTH = len(_SIGNED) - 2
-_STARTS_KEPT = 64
+_STARTS_KEPT = 256
 _RECURRING = frozenset(
     b"accept accept-encoding amz-sdk-request connection content-length content-type host user-agent x-amz-date "
     b"x-amz-target".split()
@@ -162,7 +167,7 @@ def _keep_start(text: bytes, method: str, target: bytes, flags: int) -> None:
     if len(headers) == len(fields) and b"host" in headers and _FRAMING.isdisjoint(headers):
         if len(_STARTS) >= _STARTS_KEPT:
             _STARTS.clear()
-        _STARTS[text] = (method, target, flags, headers)
+        _STARTS[text] = (method, target, flags, headers, {})
 
 
 def _joined(lines: list[bytes]) -> dict[bytes, bytes]:
@@ -191,12 +196,10 @@ def parse_head(head: bytes, limits: Limits) -> Head:
     return _parse_whole(head, at, limits)
 
 
-def _begun(
-    head: bytes, at: int, start: tuple[str, bytes, int, dict[bytes, bytes]], limits: Limits
-) -> Head | None:
+def _begun(head: bytes, at: int, start: _Start, limits: Limits) -> Head | None:
     """The straight way for a head whose beginning is known. None for whatever is not plainly right: the general way
     tells what is wrong."""
-    method, path, flags, known = start
+    method, path, flags, known, memo = start
     rest = head[at:]
     lines = rest.split(b"\r\n")
     if len(rest.translate(None, _CONTROLS)) + 2 * len(lines) - 2 != len(rest):
@@ -225,10 +228,10 @@ def _begun(
         return None
     text = headers.get(b"content-length")
     if text is None:
-        return method, path, b"", headers, 0, flags
+        return method, path, b"", headers, 0, flags, memo
     if not text.isdigit() or len(text) > 18:
         return None
-    return method, path, b"", headers, int(text), flags
+    return method, path, b"", headers, int(text), flags, memo
 
 
 def _parse_whole(head: bytes, at: int, limits: Limits) -> Head:
@@ -295,7 +298,7 @@ def _parse_whole(head: bytes, at: int, limits: Limits) -> Head:
         flags |= EXPECTS_CONTINUE
     if at > 0 and target == b"/" and len(headers) == count:
         _keep_start(head[:at], method, target, version)
-    return method, path, query, headers, length, flags
+    return method, path, query, headers, length, flags, None
 
 
 def check_partial_head(head: bytes | bytearray, fresh: int, limits: Limits) -> None:

@@ -372,10 +372,10 @@ class Connection(asyncio.Protocol):
     def _begin(self, data: bytes, position: int, stop: int) -> int:
         """Take the request whose head stands at data[position:stop]. Returns where the unread begins."""
         worker = self.worker
-        method, path, query, headers, length, flags = parse_head(data[position:stop], worker.limits)
+        method, path, query, headers, length, flags, memo = parse_head(data[position:stop], worker.limits)
         position = stop + 4
         worker.counters.requests += 1
-        exchange = HttpExchange(self, method, path, query, headers, self._peer, self._tls)
+        exchange = HttpExchange(self, method, path, query, headers, self._peer, self._tls, memo)
         if flags != KEEP_ALIVE:
             exchange.keep_alive = bool(flags & KEEP_ALIVE)
             exchange.http_1_0 = bool(flags & HTTP_1_0)

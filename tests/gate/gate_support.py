@@ -188,7 +188,7 @@ class ToyDirectory:
 class FakeExchange(Exchange):
     """Holds its reply for the test. The loop's thread is the one that made it."""
 
-    __slots__ = ("answer", "thread")
+    __slots__ = ("answer", "memo", "thread")
 
     def __init__(
         self,
@@ -206,6 +206,7 @@ class FakeExchange(Exchange):
         self.body = body
         self.peer = "192.0.2.7"
         self.tls = tls
+        self.memo = None
         self.replied = False
         self.answer: Answer | None = None
         self.thread = threading.get_ident()
