@@ -313,6 +313,8 @@ class Gate:
             if self._throttle.limits and operation.served.quota:
                 self._count(child, operation.served.quota, child.region)
             result = self._act(child, operation.served)
+            if child.outgoing is not None and child.outgoing.pieces is not None:
+                result = {**result, "Body": child.outgoing.held()}
         except Miss:
             raise
         except Exception as error:

@@ -82,6 +82,15 @@ class Outgoing(NamedTuple):
     close: Callable[[], object] | None = None
     status: int = 0
 
+    def held(self) -> bytes:
+        """All of it, in memory after all, for a service that asked for it, which sees to it that it is not too
+        much."""
+        try:
+            return b"".join(self.pieces or ())
+        finally:
+            if self.close is not None:
+                self.close()
+
 
 async def send(
     exchange: Exchange, status: int, head: bytes, outgoing: Outgoing, in_thread: Callable[..., Any]

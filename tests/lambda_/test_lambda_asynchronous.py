@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_support import ACCOUNT, REGION, Lambda, arn, lambda_server, refused
+from lambda_support import ACCOUNT, REGION, Lambda, allowing, arn, lambda_server, refused
 from server_support import casemate, functions_run, running_server
 
 SETTINGS = functions_run()
@@ -181,6 +181,36 @@ def test_a_destination_is_told_what_became_of_an_event(timed: Lambda) -> None:
     assert bad["responsePayload"]["errorMessage"] == "told to fail"
     assert bad["requestPayload"] == {"to": "bad", "fail": True}
     none_waits(timed)
+
+
+def test_a_queue_is_told_what_failed(timed: Lambda) -> None:
+    sqs = timed.of(service="sqs")
+    queue = sqs.create_queue(QueueName="failures")["QueueUrl"]
+    destination = f"arn:aws:sqs:{REGION}:{ACCOUNT}:failures"
+    name = timed.make(TELLS, Timeout=20, MemorySize=256, Role=timed.role("mute", "ssm:PutParameter"))
+    request = {
+        "FunctionName": name,
+        "MaximumRetryAttempts": 0,
+        "DestinationConfig": {"OnFailure": {"Destination": destination}},
+    }
+    with refused(
+        "InvalidParameterValueException",
+        f"The function's execution role does not have permissions to call SendMessage on {destination}",
+    ):
+        timed.of().put_function_event_invoke_config(**request)
+    timed.of(service="iam").put_role_policy(
+        RoleName="mute", PolicyName="telling", PolicyDocument=allowing("sqs:SendMessage")
+    )
+    timed.of().put_function_event_invoke_config(**request)
+    request_id = send(timed, name, {"to": "queue", "fail": True})
+
+    def look() -> Any:
+        (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+        return json.loads(message["Body"])
+
+    record = until(look)
+    assert record["requestContext"]["requestId"] == request_id
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
 
 
 def test_an_event_grows_too_old(timed: Lambda) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from base64 import b64encode
 from typing import Any
@@ -313,6 +314,39 @@ def test_aliases_mean_versions(functions: Lambda) -> None:
     client.delete_alias(FunctionName=name, Name="live")
     with refused("ResourceNotFoundException", f"Cannot find alias arn: {arn(name, 'live')}", 404):
         client.get_alias(FunctionName=name, Name="live")
+
+
+def test_code_comes_out_of_s3_as_the_caller(functions: Lambda) -> None:
+    client, s3 = functions.of(), functions.of(service="s3")
+    s3.create_bucket(Bucket="packages-of-lambda")
+    padded = zipped({"index.py": "def handler(event, context):\n    return 3\n", "data": "x" * 10})
+    large = zipped({"index.py": "x = 1\n", "data": os.urandom(2_000_000).hex()})
+    for key, package in (("small.zip", padded), ("large.zip", large), ("none.zip", b"")):
+        s3.put_object(Bucket="packages-of-lambda", Key=key, Body=package)
+
+    def code(key: str) -> dict[str, str]:
+        return {"S3Bucket": "packages-of-lambda", "S3Key": key}
+
+    for key, package in (("small.zip", padded), ("large.zip", large)):
+        name = functions.make(Code=code(key))
+        assert client.get_function_configuration(FunctionName=name)["CodeSha256"] == sha(package)
+    updated = client.update_function_code(FunctionName=name, **code("small.zip"))
+    assert updated["CodeSha256"] == sha(padded)
+    with refused(
+        "InvalidParameterValueException",
+        "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not "
+        "exist.",
+    ):
+        functions.make(Code=code("missing.zip"))
+    with refused("InvalidParameterValueException"):
+        functions.make(Code=code("none.zip"))
+    with refused("InvalidParameterValueException", "Please specify both S3Bucket and S3Key."):
+        client.update_function_code(FunctionName=name, S3Key="small.zip")
+    functions.of(service="iam").put_user_policy(
+        UserName="nobody", PolicyName="code", PolicyDocument=allowing("lambda:UpdateFunctionCode")
+    )
+    with refused("AccessDeniedException", status=403):
+        functions.of("nobody").update_function_code(FunctionName=name, **code("large.zip"))
 
 
 def test_functions_are_listed_by_name(functions: Lambda) -> None:

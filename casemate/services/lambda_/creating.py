@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from casemate.api import lambda_
+from casemate.api import lambda_, s3
+from casemate.errors import AwsError
 from casemate.gate.acting import Actor
 from casemate.gate.pass_role import trusts
 from casemate.gate.random_ids import new_uuid
@@ -49,12 +50,43 @@ def package_of(call: Call, code: Mapping[str, Any]) -> packages.Package:
         raise unserved("Container images")
     if code.get("SourceKMSKeyArn"):
         raise unserved("Customer managed keys of deployment packages")
+    zipped: bytes
     if "S3Bucket" in code or "S3Key" in code:
-        raise unserved("Deployment packages out of S3")
-    if "ZipFile" not in code:
+        if "ZipFile" in code:
+            raise invalid("Please do not provide other FunctionCode parameters when providing a ZipFile.")
+        zipped = call.once("object", lambda: _from_s3(call, code))
+    elif "ZipFile" in code:
+        zipped = code["ZipFile"]
+    else:
         raise invalid("Please specify either ImageUri, ZipFile or S3 details")
-    zipped: bytes = code["ZipFile"]
     return call.before("package", lambda: packages.checked(zipped))
+
+
+def _from_s3(call: Call, code: Mapping[str, Any]) -> bytes:
+    """An object, read as the caller. Raises InvalidParameterValueException, AccessDeniedException."""
+    if "S3Bucket" not in code or "S3Key" not in code:
+        raise invalid("Please specify both S3Bucket and S3Key.")
+    asked: s3.GetObjectRequest = {
+        "Bucket": code["S3Bucket"],
+        "Key": code["S3Key"],
+        # One byte more than may be: that is enough to refuse it.
+        "Range": f"bytes=0-{packages.MOST_ZIPPED}",
+    }
+    if "S3ObjectVersion" in code:
+        asked["VersionId"] = code["S3ObjectVersion"]
+    try:
+        answer = s3.GetObject.ask(call, asked, via="lambda")
+    except AwsError as error:
+        said = f"S3 Error Code: {error.code}. S3 Error Message: {error.message}"
+        if error.code == "AccessDenied":
+            raise AwsError(
+                "AccessDeniedException",
+                "Your access has been denied by S3, please make sure your request credentials have permission to "
+                f"GetObject for {code['S3Bucket']}/{code['S3Key']}. {said}",
+                403,
+            ) from None
+        raise invalid(f"Error occurred while GetObject. {said}") from None
+    return answer.get("Body", b"")
 
 
 @lambda_.CreateFunction.writes(new_function, need("lambda:CreateFunction"), PASS_ROLE, TAGGING)
