@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -186,6 +188,30 @@ def test_a_failed_rotation_is_tried_five_times_and_told(rotated: Rotated) -> Non
     assert admin.get_secret_value(**own)["VersionId"] == version
     rotated.of(service="lambda").update_function_code(FunctionName="bad", ZipFile=zipped(BAD))
     admin.cancel_rotate_secret(**own)
+
+
+def test_rotations_are_announced(rotated: Rotated) -> None:
+    admin, events = rotated.of(), rotated.of(service="events")
+    own = {"SecretId": rotated.secret()["ARN"]}
+    bus = f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/default"
+    for name in ("RotationSucceeded", "RotationFailed"):
+        pattern = {
+            "source": ["aws.secretsmanager"],
+            "detail-type": ["AWS Service Event via CloudTrail"],
+            "detail": {"eventName": [name], "additionalEventData": {"SecretId": [own["SecretId"]]}},
+        }
+        events.create_archive(ArchiveName=name, EventSourceArn=bus, EventPattern=json.dumps(pattern))
+    admin.rotate_secret(**own, RotationLambdaARN=rotated.good, RotationRules=DAILY)
+    told(rotated, own["SecretId"], "RotationSucceeded")
+    admin.rotate_secret(**own, RotationLambdaARN=rotated.bad)
+    told(rotated, own["SecretId"], "RotationFailed")
+    admin.cancel_rotate_secret(**own)
+    end = time.monotonic() + 20
+    for name in ("RotationSucceeded", "RotationFailed"):
+        while not events.describe_archive(ArchiveName=name)["EventCount"]:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert events.describe_archive(ArchiveName=name)["EventCount"] == 1
 
 
 def test_a_function_that_does_nothing_has_not_rotated(rotated: Rotated) -> None:
