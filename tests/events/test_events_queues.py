@@ -1,0 +1,135 @@
+"""Queues as targets, by SQS itself: standard and FIFO, encrypted, dead-letter queues."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from acting_support import ACCOUNT, document
+from events_support import Events, queue_arn, refused, rule_arn
+
+
+class Queues:
+    """SQS as the administrator sees it, and rules that send there."""
+
+    def __init__(self, bridge: Events) -> None:
+        self.sqs = bridge.of(service="sqs")
+        self.events = bridge.of()
+        self.kms = bridge.of(service="kms")
+
+    def make(self, name: str, rule: str, **attributes: str) -> str:
+        """A queue that lets one rule send: its URL."""
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn(name),
+            "Condition": {
+                "ArnEquals": {"aws:SourceArn": rule_arn(rule)},
+                "StringEquals": {"aws:SourceAccount": ACCOUNT},
+            },
+        }
+        url: str = self.sqs.create_queue(
+            QueueName=name, Attributes={"Policy": document(allow), **attributes}
+        )["QueueUrl"]
+        return url
+
+    def rule(self, name: str, source: str, **target: Any) -> None:
+        self.events.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))
+        self.events.put_targets(Rule=name, Targets=[{"Id": "1", **target}])
+
+    def put(self, source: str, detail: Any = None) -> str:
+        entry = {"Source": source, "DetailType": "t", "Detail": json.dumps(detail or {})}
+        event_id: str = self.events.put_events(Entries=[entry])["Entries"][0]["EventId"]
+        return event_id
+
+    def receive(self, url: str) -> Any:
+        """The next message, waited for."""
+        found = self.sqs.receive_message(
+            QueueUrl=url,
+            WaitTimeSeconds=20,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+        )
+        (message,) = found["Messages"]
+        self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return message
+
+
+@pytest.fixture(scope="module")
+def queues(bridge: Events) -> Queues:
+    return Queues(bridge)
+
+
+def test_an_event_is_a_message(queues: Queues) -> None:
+    url = queues.make("plain", "to-plain")
+    queues.rule("to-plain", "queues.plain", Arn=queue_arn("plain"))
+    queues.rule("unwelcome", "queues.plain", Arn=queue_arn("plain"))
+    event_id = queues.put("queues.plain", {"total": 7})
+    event = json.loads(queues.receive(url)["Body"])
+    assert event["id"] == event_id
+    assert event["detail"] == {"total": 7}
+    assert "Messages" not in queues.sqs.receive_message(QueueUrl=url), "the other rule is not let in"
+
+
+def test_what_a_queue_refuses_is_a_dead_letter(queues: Queues) -> None:
+    queues.sqs.create_queue(QueueName="closed")
+    url = queues.make("dead", "to-closed")
+    queues.rule(
+        "to-closed", "queues.closed", Arn=queue_arn("closed"), DeadLetterConfig={"Arn": queue_arn("dead")}
+    )
+    event_id = queues.put("queues.closed")
+    letter = queues.receive(url)
+    assert json.loads(letter["Body"])["id"] == event_id
+    attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert attributes["ERROR_CODE"] == "NO_PERMISSIONS"
+    assert attributes["RULE_ARN"] == rule_arn("to-closed")
+    assert attributes["TARGET_ARN"] == queue_arn("closed")
+    assert attributes["ERROR_MESSAGE"].startswith(
+        "User: events.amazonaws.com is not authorized to perform: sqs:"
+    )
+
+
+def test_a_fifo_queue_has_groups(queues: Queues) -> None:
+    arn = queue_arn("ordered.fifo")
+    url = queues.make("ordered.fifo", "to-fifo", FifoQueue="true", ContentBasedDeduplication="true")
+    queues.events.put_rule(Name="to-fifo", EventPattern='{"source": ["queues.fifo"]}')
+    with refused("ValidationException", "Parameter(s) SqsParameters must be specified for target: 1."):
+        queues.events.put_targets(Rule="to-fifo", Targets=[{"Id": "1", "Arn": arn}])
+    queues.rule("to-fifo", "queues.fifo", Arn=arn, SqsParameters={"MessageGroupId": "orders"})
+    ids = [queues.put("queues.fifo", {"n": number}) for number in range(3)]
+    received = []
+    for _ in ids:
+        message = queues.receive(url)
+        assert message["Attributes"]["MessageGroupId"] == "orders"
+        received.append(json.loads(message["Body"])["id"])
+    assert received == ids
+
+
+def test_an_encrypted_queues_key_decides_on_the_rule_too(queues: Queues) -> None:
+    root = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    service = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+        "Resource": "*",
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn("to-sealed")}},
+    }
+    good = queues.kms.create_key(Policy=document(root, service))["KeyMetadata"]["Arn"]
+    bad = queues.kms.create_key(Policy=document(root))["KeyMetadata"]["Arn"]
+    sealed = queues.make("sealed", "to-sealed", KmsMasterKeyId=good)
+    queues.make("shut", "to-shut", KmsMasterKeyId=bad)
+    dead = queues.make("shut-dead", "to-shut")
+    queues.rule("to-sealed", "queues.sealed", Arn=queue_arn("sealed"))
+    queues.rule(
+        "to-shut", "queues.sealed", Arn=queue_arn("shut"), DeadLetterConfig={"Arn": queue_arn("shut-dead")}
+    )
+    event_id = queues.put("queues.sealed")
+    assert json.loads(queues.receive(sealed)["Body"])["id"] == event_id
+    assert json.loads(queues.receive(dead)["Body"])["id"] == event_id
