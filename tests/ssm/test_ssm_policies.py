@@ -111,7 +111,7 @@ def test_policies_are_shown_kept_replaced_and_removed(ssm: Ssm) -> None:
 
 
 def test_parameters_expire(timed: Ssm) -> None:
-    now = datetime.now(UTC)
+    now = datetime.fromtimestamp(timed.now(), UTC)
     put(timed, "/expires/soon", expiration(now + timedelta(days=2)))
     put(timed, "/expires/later", expiration(now + timedelta(days=30)), NO_CHANGE)
     put(timed, "/expires/not", expiration(now + timedelta(days=2)))
@@ -125,10 +125,8 @@ def test_parameters_expire(timed: Ssm) -> None:
         "NoChangeNotification": "Pending",
     }
     assert described(timed, "/expires/not")
-    (event,) = [
-        each for each in timed.all_events("DeleteParameter") if each["eventType"] == "AwsServiceEvent"
-    ]
-    assert event["resources"][0]["ARN"] == arn("/expires/soon")
+    events = [each for each in timed.all_events("DeleteParameter") if each["eventType"] == "AwsServiceEvent"]
+    assert arn("/expires/soon") in [each["resources"][0]["ARN"] for each in events]
     timed.advance("18d")
     assert statuses(timed, "/expires/later")["NoChangeNotification"] == "Finished"
     timed.of().put_parameter(Name="/expires/later", Value="changed", Overwrite=True)
