@@ -141,7 +141,7 @@ class Copied(NamedTuple):
 def copy_object(call: Call, req: s3.CopyObjectRequest, target: Copy) -> s3.CopyObjectOutput:
     """Make an object out of another one, with its metadata and tags or others."""
     check_served(req)
-    check_acl(target.bucket, req)
+    check_acl(req)
     copied: Copied = call.moved or _copy(call, req, target)
     received, about = copied
     locks.lock_new(call, target.bucket, req, about)

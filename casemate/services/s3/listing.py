@@ -73,7 +73,7 @@ def _entry(row: BucketRow, *, with_region: bool) -> s3.Bucket:
 @s3.HeadBucket.reads(named_bucket, Need("s3:ListBucket"))
 def head_bucket(call: Call, req: s3.HeadBucketRequest, bucket: Bucket) -> s3.HeadBucketOutput:
     """Whether there is such a bucket that the caller may list, and where it is."""
-    by_alias = bucket.beyond is not None and req["Bucket"] == bucket.beyond.row.alias
+    by_alias = bucket.point is not None and req["Bucket"] == bucket.point.row.alias
     return {"BucketArn": bucket.arn, "BucketRegion": bucket.region, "AccessPointAlias": by_alias}
 
 

@@ -49,7 +49,7 @@ def create_multipart_upload(
     bucket, key = target.bucket, target.key
     about = told.told(req)
     check_served(req)
-    check_acl(bucket, req)
+    check_acl(req)
     locks.lock_new(call, bucket, req, about)
     encryption = sealing.begin(call, bucket, key, sealing.wanted(call, req, bucket))
     upload: dict[str, Any] = {

@@ -12,7 +12,7 @@ from casemate.gate.operation import Need
 from casemate.gate.resource import Value
 from casemate.services.s3.about import check_key, http_date
 from casemate.services.s3.object_rows import NULL, ObjectRow, Objects
-from casemate.services.s3.refusals import access_denied, invalid_argument, log_tampered
+from casemate.services.s3.refusals import access_denied, invalid_argument, log_tampered, no_acls
 from casemate.services.s3.resources import Bucket, Object
 from casemate.services.s3.targets import named_bucket
 
@@ -172,12 +172,9 @@ def upload_begun(call: Call, request: Mapping[str, Any]) -> NewObject:
     return target
 
 
-def check_acl(bucket: Bucket, request: Mapping[str, Any]) -> None:
-    """Raise for an ACL that the bucket does not take. Source: "Controlling ownership of objects"."""
-    given = [name for name in _ACL if name in request]
-    if not given or request.get("ACL") == "bucket-owner-full-control":
-        return
-    if bucket.ownership == "BucketOwnerEnforced":
-        raise AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs", 400)
-    if request.get("ACL") != "private" or len(given) > 1:
-        raise AwsError("NotImplemented", "ACLs of objects are not served by Casemate.", 501)
+def check_acl(request: Mapping[str, Any]) -> None:
+    """Raise for an ACL, which no bucket takes but that its owner has full control. Source: "Controlling ownership of
+    objects and disabling ACLs"."""
+    given = {name: request[name] for name in _ACL if name in request}
+    if given and given != {"ACL": "bucket-owner-full-control"}:
+        raise no_acls()

@@ -5,53 +5,52 @@ bucket".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from casemate.api import s3
-from casemate.errors import AwsError
 from casemate.gate.canonical_user import canonical_user
-from casemate.services.s3.refusals import malformed_xml, not_supported
+from casemate.services.s3.digests import check_document
+from casemate.services.s3.object_targets import NamedObject, named_object, needs_of, readable
+from casemate.services.s3.refusals import malformed_xml, no_acls, not_supported
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.targets import configured_bucket, named_bucket
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
 
-_GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP")
 
-
-def no_acls() -> AwsError:
-    return AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs", 400)
-
-
-def must_set_no_acl(request: Mapping[str, Any]) -> None:
-    """For requests that make objects: they may say no more than that the bucket's owner has full control. Raises
-    AccessControlListNotSupported."""
-    if request.get("ACL", "bucket-owner-full-control") != "bucket-owner-full-control":
-        raise no_acls()
-    if any(name in request for name in _GRANTS):
-        raise no_acls()
-
-
-def owners_control(account: str) -> s3.GetBucketAclOutput:
-    """The ACL of what an account owns, as it is shown while ACLs are disabled."""
+def _owners_control(account: str) -> tuple[s3.Owner, list[s3.Grant]]:
+    """The ACL of what an account owns, as it is shown while ACLs are disabled: its owner, and what they have."""
     owner = canonical_user(account)
-    return {
-        "Owner": {"ID": owner},
-        "Grants": [{"Grantee": {"ID": owner, "Type": "CanonicalUser"}, "Permission": "FULL_CONTROL"}],
-    }
+    return {"ID": owner}, [{"Grantee": {"ID": owner, "Type": "CanonicalUser"}, "Permission": "FULL_CONTROL"}]
 
 
 @s3.GetBucketAcl.reads(named_bucket)
 def get_bucket_acl(call: Call, req: s3.GetBucketAclRequest, bucket: Bucket) -> s3.GetBucketAclOutput:
     """That the owner has full control, and nobody else has any by an ACL."""
-    return owners_control(bucket.account)
+    owner, grants = _owners_control(bucket.account)
+    return {"Owner": owner, "Grants": grants}
 
 
 @s3.PutBucketAcl.writes(configured_bucket)
 def put_bucket_acl(call: Call, req: s3.PutBucketAclRequest, bucket: Bucket) -> s3.PutBucketAclResponse:
     """Refused, as by every bucket of AWS's whose ACLs are disabled."""
+    raise no_acls()
+
+
+@s3.GetObjectAcl.reads(named_object, *needs_of("s3:GetObjectAcl", "s3:GetObjectVersionAcl"))
+def get_object_acl(call: Call, req: s3.GetObjectAclRequest, target: NamedObject) -> s3.GetObjectAclOutput:
+    """That the bucket's owner has full control, and nobody else has any by an ACL."""
+    readable(call, target)
+    owner, grants = _owners_control(target.bucket.account)
+    return {"Owner": owner, "Grants": grants}
+
+
+@s3.PutObjectAcl.writes(named_object, *needs_of("s3:PutObjectAcl", "s3:PutObjectVersionAcl"))
+def put_object_acl(call: Call, req: s3.PutObjectAclRequest, target: NamedObject) -> s3.PutObjectAclOutput:
+    """Refused, as in every bucket of AWS's whose ACLs are disabled."""
+    check_document(call, required=False)
+    readable(call, target)
     raise no_acls()
 
 

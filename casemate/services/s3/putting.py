@@ -74,7 +74,7 @@ def put(
     bucket, key = target.bucket, target.key
     about = told.told(req)
     check_served(req)
-    check_acl(bucket, req)
+    check_acl(req)
     received = call.moved or _receive(call, req, bucket, key, body())
     about["ETag"] = received.etag
     about["Encryption"] = received.encryption.kept

@@ -64,6 +64,10 @@ def not_supported(what: str) -> AwsError:
     return AwsError("NotImplemented", f"{what} is not served by Casemate.", 501)
 
 
+def no_acls() -> AwsError:
+    return AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs", 400)
+
+
 def method_not_allowed() -> AwsError:
     return AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
 

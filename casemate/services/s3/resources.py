@@ -70,13 +70,13 @@ class PointRow(NamedTuple):
 class Bucket(S3Resource):
     """A bucket as operations use it. Never changed: a change makes another row, which is loaded anew.
 
-    policy: what its bucket policy says, with what the account and the bucket block taken into account. beyond: the
+    policy: what its bucket policy says, with what the account and the bucket block taken into account. point: the
     access point that the request goes by.
     """
 
-    __slots__ = ("beyond", "id", "name", "region", "row", "settings")
+    __slots__ = ("beyond", "id", "name", "point", "region", "row", "settings")
 
-    beyond: AccessPoint | None
+    point: AccessPoint | None
 
     def __init__(self, row: BucketRow, policy: Policy | None = None) -> None:
         super().__init__(bucket_arn(row.name, row.region), row.account, policy=policy, type="AWS::S3::Bucket")
@@ -85,12 +85,12 @@ class Bucket(S3Resource):
         self.id = row.id
         self.region = row.region
         self.settings = row.settings
-        self.beyond = None
+        self.beyond = self.point = None
 
     def by_way_of(self, point: AccessPoint) -> Bucket:
         """The same for a request that names the access point."""
         bucket = copy(self)
-        bucket.beyond = point
+        bucket.beyond = bucket.point = point
         return bucket
 
     @property
@@ -145,8 +145,8 @@ class Bucket(S3Resource):
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
         if key.startswith(_BUCKET_TAG):
             return of_tags(_BUCKET_TAG, key, self.tags())
-        if key in _OF_POINT and self.beyond is not None:
-            return _OF_POINT[key](self.beyond)
+        if key in _OF_POINT and self.point is not None:
+            return _OF_POINT[key](self.point)
         return super().condition(key, call, request)
 
 
@@ -214,7 +214,7 @@ class Object(S3Resource):
         self.bucket = bucket
         self.key = key
         self.object_tags = object_tags or {}
-        self.beyond = None if bucket.beyond is None else PointObject(bucket.beyond, self)
+        self.beyond = None if bucket.point is None else PointObject(bucket.point, self)
 
     def cors(self, exchange: Exchange) -> bytes:
         return self.bucket.cors(exchange)

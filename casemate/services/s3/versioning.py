@@ -8,7 +8,7 @@ from casemate.api import s3
 from casemate.errors import AwsError
 from casemate.gate.operation import Need
 from casemate.services.s3.buckets import Buckets
-from casemate.services.s3.refusals import invalid_argument, invalid_request, malformed_xml, not_supported
+from casemate.services.s3.refusals import invalid_argument, malformed_xml, not_supported
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.targets import configured_bucket, described_bucket, named_bucket
 
@@ -110,9 +110,3 @@ def get_object_lock_configuration(
             BucketName=bucket.name,
         )
     return {"ObjectLockConfiguration": bucket.object_lock}  # type: ignore[typeddict-item]  # as it was put
-
-
-def must_have_object_lock(bucket: Bucket) -> None:
-    """For what only such a bucket takes. Raises InvalidRequest."""
-    if bucket.object_lock is None:
-        raise invalid_request("Bucket is missing Object Lock Configuration")
