@@ -212,6 +212,61 @@ def test_parameters_that_do_not_go_together(s3: S3, bucket: str, key: str) -> No
         )
 
 
+@pytest.mark.parametrize("bucket_key", [False, True])
+@pytest.mark.parametrize("content", [b"small", LARGE])
+def test_another_key_for_what_is_there(s3: S3, key: str, content: bytes, bucket_key: bool) -> None:
+    client, kms, bucket = s3.of(), s3.of(service="kms"), s3.bucket()
+    put = client.put_object(Bucket=bucket, Key="k", Body=content, Metadata={"m": "1"})
+    first = kms.create_key()["KeyMetadata"]["Arn"]
+    for arn in (first, key):
+        client.update_object_encryption(
+            Bucket=bucket,
+            Key="k",
+            ObjectEncryption={"SSEKMS": {"KMSKeyArn": arn, "BucketKeyEnabled": bucket_key}},
+        )
+        got = client.get_object(Bucket=bucket, Key="k")
+        assert got["Body"].read() == content
+        assert (got["ServerSideEncryption"], got["SSEKMSKeyId"]) == ("aws:kms", arn)
+        assert got.get("BucketKeyEnabled", False) == bucket_key
+        assert (got["ETag"], got["Metadata"]) == (put["ETag"], {"m": "1"})
+    # The key before it is not needed any more.
+    kms.disable_key(KeyId=first)
+    assert read(client, bucket, "k", Range="bytes=2-") == content[2:]
+    s3.may("nobody", allow("s3:GetObject", resource=f"arn:aws:s3:::{bucket}/*"))
+    with refused("AccessDenied", status=403):
+        s3.of("nobody").get_object(Bucket=bucket, Key="k")
+
+
+def test_keys_that_are_not_changed(s3: S3, bucket: str, key: str) -> None:
+    client = s3.of()
+
+    def update(name: str, arn: str = key, **more: Any) -> None:
+        client.update_object_encryption(
+            Bucket=more.get("Bucket", bucket), Key=name, ObjectEncryption={"SSEKMS": {"KMSKeyArn": arn}}
+        )
+
+    client.put_object(Bucket=bucket, Key="two", Body=b"x", ServerSideEncryption="aws:kms:dsse")
+    with refused("InvalidRequest"):
+        update("two")
+    client.put_object(Bucket=bucket, Key="one", Body=b"x")
+    with refused("AccessDenied", status=403):
+        update("one", key.replace(ACCOUNT, OTHER_ACCOUNT))
+    with refused("KMS.NotFoundException"):
+        update("one", key[:-1] + ("0" if key[-1] != "0" else "1"))
+    with refused("NoSuchKey", status=404):
+        update("none")
+    locked = s3.bucket(ObjectLockEnabledForBucket=True)
+    client.put_object(Bucket=locked, Key="held", Body=b"x", ObjectLockLegalHoldStatus="ON")
+    with refused("AccessDenied", status=403):
+        update("held", Bucket=locked)
+    s3.may("nobody", allow("s3:PutObject", "kms:*"))
+    with refused("AccessDenied", status=403):
+        s3.of("nobody").update_object_encryption(
+            Bucket=bucket, Key="one", ObjectEncryption={"SSEKMS": {"KMSKeyArn": key}}
+        )
+    assert client.head_object(Bucket=bucket, Key="one")["ServerSideEncryption"] == "AES256"
+
+
 @pytest.mark.parametrize("content", [b"small", LARGE])
 def test_a_customers_key(s3: S3, content: bytes) -> None:
     bucket = _with_customers_keys(s3)

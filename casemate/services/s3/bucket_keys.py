@@ -5,8 +5,9 @@ a while. It is kept in memory for the bucket, the KMS key, the caller and the co
 object has it, sealed by KMS, so that it opens for as long as the KMS key may be used. Source: "Reducing the cost of
 SSE-KMS with Amazon S3 Bucket Keys".
 
-B   base64: what KMS sealed: the data key or, where there is D, the bucket key
-D   base64: the data key, wrapped under the bucket key
+B   base64: what KMS sealed: the data key or, where there is D or R, a key that wraps it
+D   base64: the data key, wrapped under a bucket key
+R   base64: the data key of an object that came under this KMS key later, wrapped
 """
 
 from __future__ import annotations
@@ -75,11 +76,14 @@ class BucketKeys(KeyHolder):
         self._kept[name] = key
 
 
-def data_key(call: Call, bucket: Bucket, key: str, how: Wanted) -> DataKey:
-    """A new data key. Raises AwsError."""
+def data_key(call: Call, bucket: Bucket, key: str, how: Wanted, secret: bytes = b"") -> DataKey:
+    """A new data key; secret: the one that an object has already. Raises AwsError."""
     if not how.bucket_key:
         made = _generate(call, how, {_ARN: f"{bucket.arn}/{key}", **how.context})
-        return DataKey(made.secret, made.key_arn, {"B": _text(made.sealed)})
+        kept = {"B": _text(made.sealed)}
+        if secret:
+            kept["R"] = _wrapped(made, secret, bucket, key)
+        return DataKey(secret or made.secret, made.key_arn, kept)
     keys = call.part(BucketKeys)
     name = (bucket.id, how.key_id, _who(call), tuple(sorted(how.context.items())))
     found = keys.get(name, call.now)
@@ -87,16 +91,28 @@ def data_key(call: Call, bucket: Bucket, key: str, how: Wanted) -> DataKey:
         found = _generate(call, how, {_ARN: bucket.arn, **how.context})
         keys.keep(name, found)
         keys.keep((found.sealed, _who(call)), found)
-    secret = os.urandom(KEY_BYTES)
-    wrapped = WrappingKey(found.secret, _LABEL).wrap(secret, "s3 data key", bucket.id, key)
-    return DataKey(secret, found.key_arn, {"B": _text(found.sealed), "D": _text(wrapped)})
+    secret = secret or os.urandom(KEY_BYTES)
+    wrapped = _wrapped(found, secret, bucket, key)
+    return DataKey(secret, found.key_arn, {"B": _text(found.sealed), "D": wrapped})
+
+
+def _wrapped(under: _BucketKey, secret: bytes, bucket: Bucket, key: str) -> str:
+    return _text(WrappingKey(under.secret, _LABEL).wrap(secret, "s3 data key", bucket.id, key))
+
+
+def _unwrapped(under: bytes, wrapped: str, bucket: Bucket, key: str) -> bytes:
+    try:
+        return WrappingKey(under, _LABEL).unwrap(b64decode(wrapped), "s3 data key", bucket.id, key)
+    except Tampered:
+        raise _broken() from None
 
 
 def open_data_key(call: Call, bucket: Bucket, key: str, kept: Mapping[str, Any]) -> bytes:
     """The data key of an object that is there. Raises AwsError."""
     sealed, context, key_arn = b64decode(kept["B"]), kept.get("C", {}), kept["N"]
     if "D" not in kept:
-        return _decrypt(call, key_arn, sealed, {_ARN: f"{bucket.arn}/{key}", **context})
+        opened = _decrypt(call, key_arn, sealed, {_ARN: f"{bucket.arn}/{key}", **context})
+        return _unwrapped(opened, kept["R"], bucket, key) if "R" in kept else opened
     keys = call.part(BucketKeys)
     name = (sealed, _who(call))
     found = keys.get(name, call.now)
@@ -104,10 +120,7 @@ def open_data_key(call: Call, bucket: Bucket, key: str, kept: Mapping[str, Any])
         secret = _decrypt(call, key_arn, sealed, {_ARN: bucket.arn, **context})
         found = _BucketKey(secret, sealed, key_arn, call.now + LIFETIME)
         keys.keep(name, found)
-    try:
-        return WrappingKey(found.secret, _LABEL).unwrap(b64decode(kept["D"]), "s3 data key", bucket.id, key)
-    except Tampered:
-        raise _broken() from None
+    return _unwrapped(found.secret, kept["D"], bucket, key)
 
 
 def _who(call: Call) -> tuple[str, str]:

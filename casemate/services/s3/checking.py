@@ -137,7 +137,7 @@ class Check:
             expected = stored_size(size, layers)
             if found != expected:
                 yield Found(f"{name}: body {body} has {found} bytes, not {expected}")
-            elif wanted and actual != bytes(digest):
+            elif wanted and digest is not None and actual != bytes(digest):
                 yield Found(f"{name}: body {body} is not as it was written")
 
     def _read(self, body: str, inline: bool, wanted: bool) -> tuple[int, bytes]:

@@ -102,6 +102,12 @@ def check_removal(call: Call, target: Object, about: Mapping[str, Any], bypass: 
         raise protected()
 
 
+def is_locked(about: Mapping[str, Any], now: float) -> bool:
+    """Whether a version is held, or retained as of now."""
+    lock = about.get("Lock", {})
+    return bool(lock.get("Hold") == "ON" or lock.get("Until", 0.0) > now)
+
+
 def may_retain(
     call: Call, target: Object, lock: Mapping[str, Any], mode: str | None, until: float | None, bypass: bool
 ) -> bool:

@@ -237,6 +237,21 @@ def opened(
     return ObjectKeys((secret, b64decode(kept["K"])), bucket.id, key)
 
 
+def rewrapped(call: Call, bucket: Bucket, key: str, kept: Mapping[str, Any], how: Wanted) -> dict[str, Any]:
+    """What is kept of the same data key under another KMS key. kept: of SSE-S3 or SSE-KMS. Raises AwsError."""
+    from casemate.services.s3.bucket_keys import data_key, open_data_key
+
+    if kept["A"] == S3_KEYS:
+        secret = b64decode(kept["K"])
+    else:
+        secret = call.once("s3 data key opened", lambda: open_data_key(call, bucket, key, kept))
+    given = call.once("s3 data key", lambda: data_key(call, bucket, key, how, secret))
+    changed: dict[str, Any] = {"A": KMS_KEYS, "N": given.key_arn, **given.kept}
+    if how.context:
+        changed["C"] = dict(how.context)
+    return changed
+
+
 def shown(kept: Mapping[str, Any]) -> dict[str, Any]:
     """What answers say of it."""
     algorithm = kept["A"]
