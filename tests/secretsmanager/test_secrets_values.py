@@ -228,6 +228,27 @@ def test_what_is_not_there(secretsmanager: SecretsServer) -> None:
         admin.get_secret_value(SecretId=empty["ARN"])
 
 
+def test_ids_that_no_version_has(secretsmanager: SecretsServer) -> None:
+    admin = secretsmanager.of()
+    own = {"SecretId": secretsmanager.secret()["ARN"]}
+    nothing = "\0" * 32
+    with refused("ResourceNotFoundException"):
+        admin.get_secret_value(**own, VersionId=nothing)
+    with refused("ResourceNotFoundException"):
+        admin.update_secret_version_stage(**own, VersionStage="x", MoveToVersionId=nothing)
+    for operation in (admin.put_secret_value, admin.update_secret):
+        with refused("ValidationException"):
+            operation(**own, SecretString="x", ClientRequestToken=nothing)
+
+
+def test_the_longest_name(secretsmanager: SecretsServer) -> None:
+    made = secretsmanager.secret(Name="n" * 512)
+    for name in (made["Name"], made["ARN"], made["ARN"][:-7]):
+        assert secretsmanager.of().get_secret_value(SecretId=name)["SecretString"] == "first"
+    with refused("ValidationException"):
+        secretsmanager.secret(Name="n" * 513)
+
+
 def test_a_name_that_looks_like_a_whole_arn_needs_its_own_end(secretsmanager: SecretsServer) -> None:
     admin = secretsmanager.of()
     made = secretsmanager.secret(Name="confusing-abcdef")

@@ -14,6 +14,8 @@ from casemate.gate.regions import partition_of
 NAME = re.compile(r"[a-zA-Z0-9/_+=.@!-]{1,512}", re.ASCII)
 _ARN = re.compile(r"arn:([a-z-]+):secretsmanager:([a-z0-9-]+):([0-9]{12}):secret:(.+)", re.ASCII | re.DOTALL)
 _WHOLE = re.compile(r"(.+)-([a-zA-Z0-9]{6})", re.ASCII)
+_PART = re.compile(r"[a-zA-Z0-9/_+=.@!-]{1,519}", re.ASCII)
+"""A name and what may end an ARN."""
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -34,7 +36,7 @@ def parse_secret_name(text: str) -> SecretName:
     that every ARN has, as AWS does. Source: "Finding a secret from a partial ARN". Raises ValidationException."""
     if text.startswith("arn:"):
         found = _ARN.fullmatch(text)
-        if found is None or NAME.fullmatch(found[4]) is None:
+        if found is None or _PART.fullmatch(found[4]) is None:
             raise invalid_name()
         whole = _WHOLE.fullmatch(found[4])
         name, suffix = (found[4], "") if whole is None else whole.groups()

@@ -52,6 +52,7 @@ _SELECT = SELECT_SECRET + _OF_ONE
 _INSERT = _insert("secrets", SECRET_COLUMNS)
 _UPDATE = f"UPDATE secrets SET {', '.join(f'{name} = ?' for name in SECRET_COLUMNS[3:])}{_OF_ONE}"
 _SELECT_VERSION = f"SELECT {', '.join(VERSION_COLUMNS)} FROM secret_versions{_OF_ONE} AND id = ?"
+_HAS_VERSION = f"SELECT 1 FROM secret_versions{_OF_ONE} AND id = ?"
 _INSERT_VERSION = _insert("secret_versions", VERSION_COLUMNS)
 _COUNT_ONE_MORE = (
     "INSERT INTO secret_counts (account, region, secrets) VALUES (?, ?, 1) "
@@ -131,10 +132,9 @@ class Secrets:
 
     def has_version(self, tx: Tx, secret: SecretRow, version_id: str) -> bool:
         """Whether there is a version of this id with a value."""
-        return (
-            tx.one(f"SELECT 1 FROM secret_versions{_OF_ONE} AND id = ?", (*secret[:3], version_id))
-            is not None
-        )
+        # No version has U+0000 in its id, and PostgreSQL takes none.
+        place = (*secret[:3], version_id)
+        return "\0" not in version_id and tx.one(_HAS_VERSION, place) is not None
 
     def versions(self, tx: Tx, secret: SecretRow) -> list[VersionRow]:
         """All versions that have a value, first to last. Raises Tampered."""
@@ -208,6 +208,8 @@ class Secrets:
         return Secret(row, policy, stored[-1])
 
     def _load_version(self, tx: Tx, place: _VersionPlace) -> Version | None:
+        if "\0" in place[3]:
+            return None
         secret = tx.one(f"SELECT suffix FROM secrets{_OF_ONE}", place[:3])
         stored = tx.one(_SELECT_VERSION, place)
         if secret is None or stored is None:

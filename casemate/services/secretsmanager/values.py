@@ -50,8 +50,12 @@ def value_in(request: Mapping[str, Any]) -> Value | None:
 
 
 def token_in(request: Mapping[str, Any]) -> str:
-    """ClientRequestToken, which names the version: SDKs make one up, and the codec for whoever has none."""
-    return str(request.get("ClientRequestToken") or uuid4())
+    """ClientRequestToken, which names the version: SDKs make one up, and the codec for whoever has none. Raises
+    ValidationException."""
+    token = str(request.get("ClientRequestToken") or uuid4())
+    if "\0" in token:
+        raise constraint("clientRequestToken", "Member must not contain U+0000")
+    return token
 
 
 def shown(secret: Secret, version_id: str, call: Call) -> dict[str, Any] | None:
