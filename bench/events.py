@@ -1,9 +1,8 @@
 """How soon an event reaches a target, and how many a second: ``python bench/events.py``.
 
-A rule puts events on a second bus, by a role; that bus archives them. When each was put is in its detail, and when it
-was archived is in the id of its row, which tells the time to the millisecond. So the delay is from before PutEvents
-until the transaction in which the target took it. With pauses between the events, then as fast as four clients can.
-Asserts nothing.
+A rule sends events to a queue. The delay is from before PutEvents until a client that waits by ReceiveMessage has the
+message: three durable transactions, two requests, and boto3's own time. With pauses between the events; then as fast
+as four clients can put them, ten in a request. Asserts nothing.
 """
 
 from __future__ import annotations
@@ -19,28 +18,28 @@ from typing import Any
 
 from targets import casemate
 
-from casemate.server.composition import open_data
-from casemate.server.config import Config
-from casemate.services.events.buses import Buses
-from casemate.services.events.outbox import Outbox
-
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
-}
-ALLOW = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*"}],
-}
-
 
 class Bench:
-    def __init__(self, port: int, access: tuple[str, str]) -> None:
-        self.port, self.access = port, access
-        self.account = str(self.client("sts").get_caller_identity()["Account"])
-        self.events = self.client("events")
+    """A server with a rule that sends to a queue, and clients of it."""
+
+    def __init__(self, port: int, credentials: Path) -> None:
+        self.port = port
+        self.found = dict(
+            line.split(" = ", 1) for line in credentials.read_text().splitlines() if " = " in line
+        )
+        account = str(self.client("sts").get_caller_identity()["Account"])
+        self.events, self.sqs = self.client("events"), self.client("sqs")
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": "*",
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        self.url = self.sqs.create_queue(QueueName="bench", Attributes={"Policy": policy})["QueueUrl"]
+        self.events.put_rule(Name="r", EventPattern='{"source": ["bench"]}')
+        target = {"Id": "1", "Arn": f"arn:aws:sqs:us-east-1:{account}:bench"}
+        self.events.put_targets(Rule="r", Targets=[target])
 
     def client(self, service: str) -> Any:
         # Any: boto3's stubs know each service's client by its name alone.
@@ -50,93 +49,73 @@ class Bench:
             service,  # type: ignore[call-overload]
             endpoint_url=f"http://127.0.0.1:{self.port}",
             region_name="us-east-1",
-            aws_access_key_id=self.access[0],
-            aws_secret_access_key=self.access[1],
+            aws_access_key_id=self.found["aws_access_key_id"],
+            aws_secret_access_key=self.found["aws_secret_access_key"],
         )
 
-    def prepare(self) -> None:
-        iam = self.client("iam")
-        made = iam.create_role(RoleName="forward", AssumeRolePolicyDocument=json.dumps(TRUST))
-        iam.put_role_policy(RoleName="forward", PolicyName="put", PolicyDocument=json.dumps(ALLOW))
-        bus = self.events.create_event_bus(Name="second")["EventBusArn"]
-        self.events.create_archive(ArchiveName="kept", EventSourceArn=bus)
-        self.events.put_rule(Name="r", EventPattern='{"source": ["bench"]}')
-        target = {"Id": "1", "Arn": bus, "RoleArn": made["Role"]["Arn"]}
-        self.events.put_targets(Rule="r", Targets=[target])
-
-    def put(self, client: Any, kind: str, count: int) -> None:
-        detail = json.dumps({"put": time.time()})
-        entry = {"Source": "bench", "DetailType": kind, "Detail": detail}
+    def put(self, client: Any, count: int) -> None:
+        entry = {"Source": "bench", "DetailType": "t", "Detail": json.dumps({"put": time.time()})}
         client.put_events(Entries=[entry] * count)
 
-    def arrived(self) -> int:
-        return int(self.events.describe_archive(ArchiveName="kept")["EventCount"])
+    def delays(self, count: int) -> list[float]:
+        """Milliseconds from before PutEvents until somebody who waits has the message."""
+        delays: list[float] = []
 
-    def wait_for(self, count: int) -> None:
-        while self.arrived() < count:
-            time.sleep(0.01)
+        def receive() -> None:
+            client = self.client("sqs")
+            while len(delays) < count:
+                found = client.receive_message(QueueUrl=self.url, WaitTimeSeconds=20)
+                now = time.time()
+                for message in found.get("Messages", ()):
+                    delays.append((now - json.loads(message["Body"])["detail"]["put"]) * 1000)
+                    client.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
 
+        receiver = threading.Thread(target=receive)
+        receiver.start()
+        for _ in range(count):
+            time.sleep(0.03)
+            self.put(self.events, 1)
+        receiver.join()
+        return sorted(delays)
 
-def delays(data: Path, account: str) -> list[float]:
-    """Milliseconds, of those that came alone."""
-    opened = open_data(Config(data=data))
-    outbox = Outbox(Buses(opened.store, opened.keyring), opened.keyring)
-    rows = opened.store.read(
-        lambda tx: outbox.archived(
-            tx, account, "us-east-1", "kept", after=(0.0, ""), until=1e12, most=1_000_000
-        )
-    )
-    opened.close()
-    return sorted(
-        int(row[:12], 16) - event["detail"]["put"] * 1000
-        for _, row, event in rows
-        if event["detail-type"] == "alone"
-    )
+    def waiting(self) -> int:
+        name = "ApproximateNumberOfMessages"
+        found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[name])
+        return int(found["Attributes"][name])
+
+    def rates(self, count: int) -> tuple[float, float]:
+        """Events a second that were taken, and that are in the queue."""
+        each, begun = count // 40, time.perf_counter()
+
+        def load() -> None:
+            client = self.client("events")
+            for _ in range(each):
+                self.put(client, 10)
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        taken = time.perf_counter() - begun
+        while self.waiting() < each * 40:
+            time.sleep(0.02)
+        return each * 40 / taken, each * 40 / (time.perf_counter() - begun)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alone", type=int, default=300, help="events that come one at a time")
-    parser.add_argument("--many", type=int, default=10_000, help="events that come at once, ten in a request")
+    parser.add_argument("--many", type=int, default=10_000, help="events that come at once")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="casemate-bench-") as name:
-        folder = Path(name)
-        with casemate(folder) as target:
-            assert target.process is not None
-            data = Path(str(target.process.args[target.process.args.index("--data") + 1]))  # type: ignore[union-attr,index,arg-type]
-            found = dict(
-                line.split(" = ", 1)
-                for line in (data / "credentials").read_text().splitlines()
-                if " = " in line
-            )
-            bench = Bench(target.port, (found["aws_access_key_id"], found["aws_secret_access_key"]))
-            bench.prepare()
-            for _ in range(args.alone):
-                bench.put(bench.events, "alone", 1)
-                time.sleep(0.02)
-            bench.wait_for(args.alone)
-            each = args.many // 40
-            begun = time.perf_counter()
-
-            def load() -> None:
-                client = bench.client("events")
-                for _ in range(each):
-                    bench.put(client, "many", 10)
-
-            threads = [threading.Thread(target=load) for _ in range(4)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            put = time.perf_counter() - begun
-            bench.wait_for(args.alone + each * 40)
-            sent = time.perf_counter() - begun
-        found_delays = delays(data, bench.account)
-    print(
-        f"alone: median {statistics.median(found_delays):.1f} ms, "
-        f"p99 {found_delays[int(len(found_delays) * 0.99)]:.1f} ms from before PutEvents to the target"
-    )
-    print(f"at once: {each * 40 / put:,.0f}/s taken, {each * 40 / sent:,.0f}/s put and sent")
+    with tempfile.TemporaryDirectory(prefix="casemate-bench-") as name, casemate(Path(name)) as target:
+        assert target.process is not None
+        options = [str(each) for each in target.process.args]  # type: ignore[union-attr]
+        bench = Bench(target.port, Path(options[options.index("--data") + 1]) / "credentials")
+        delays = bench.delays(args.alone)
+        taken, sent = bench.rates(args.many)
+    print(f"alone: median {statistics.median(delays):.1f} ms, p99 {delays[int(len(delays) * 0.99)]:.1f} ms")
+    print(f"at once: {taken:,.0f}/s taken, {sent:,.0f}/s put and in the queue")
 
 
 if __name__ == "__main__":

@@ -438,3 +438,21 @@ def test_a_target_may_be_reached_by_a_role(house: EventsHouse) -> None:
     house.send()
     (message,) = house.toys.messages["q"]
     assert message["by"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/sender/r"
+
+
+def test_altered_retries_are_not_used(tmp_path: Path) -> None:
+    time = _Time()
+    with events_house_in(tmp_path, time) as house:
+        queue = house.toys.queue("q")
+        house.rule("r", SHOP, {"Id": "1", "Arn": queue})
+        house.toys.failing["q"] = AwsError("ThrottlingException", "")
+        for number in range(2):
+            house.put({"n": number})
+        house.send()
+        del house.toys.failing["q"]
+        store = house.house.gate.store
+        (first, *_), _ = store.read(lambda tx: tx.all("SELECT id, sealed FROM events_retries ORDER BY id"))
+        store.write(lambda tx: tx.run("UPDATE events_retries SET id = ? WHERE id = ?", ("f" * 32, first)))
+        time.now += 5
+        house.send()
+        assert [body["detail"]["n"] for body in house.toys.bodies("q")] == [1]

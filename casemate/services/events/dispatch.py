@@ -150,7 +150,12 @@ class Dispatcher:
         for rule in rules:
             for target in rule.says["targets"].values():
                 place, event = rule.place, waiting.event
-                text = text_for(event, target, rule, base.now)
+                try:
+                    text = text_for(event, target, rule, base.now)
+                except Exception:
+                    # It was checked when it was put, so that this is a defect; others are not to wait behind it.
+                    log.exception("what a target of %s is to be given cannot be made", rule.arn)
+                    continue
                 sending = Sending(
                     place.account,
                     place.region,
@@ -254,7 +259,11 @@ class Dispatcher:
         )
         found = []
         for row, account, sealed in rows:
-            text = self._keyring.account_key(account, tx).unwrap(sealed, _PURPOSE, row)
+            try:
+                text = self._keyring.account_key(account, tx).unwrap(sealed, _PURPOSE, row)
+            except Tampered as error:
+                log.error("an event of account %s is dropped: %s", account, error)
+                continue
             _, sending, begun, failures = json.loads(text)
             found.append(Attempt(row, Sending(*sending), begun, failures))
         return found
