@@ -213,6 +213,38 @@ def test_a_queue_is_told_what_failed(timed: Lambda) -> None:
     assert record["requestContext"]["condition"] == "RetriesExhausted"
 
 
+def test_an_event_that_is_given_up_goes_to_the_dead_letter_queue(timed: Lambda) -> None:
+    sqs = timed.of(service="sqs")
+    queue = sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
+    target = {"TargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead-letters"}
+    role = timed.role("bearer", "ssm:PutParameter")
+    with refused(
+        "InvalidParameterValueException",
+        "The provided execution role does not have permissions to call SendMessage on SQS",
+    ):
+        timed.make(TELLS, Role=role, DeadLetterConfig=target)
+    with refused("InvalidParameterValueException"):
+        timed.make(TELLS, DeadLetterConfig={"TargetArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:x"})
+    timed.of(service="iam").put_role_policy(
+        RoleName="bearer", PolicyName="burying", PolicyDocument=allowing("sqs:SendMessage")
+    )
+    name = timed.make(TELLS, Timeout=20, MemorySize=256, Role=role, DeadLetterConfig=target)
+    assert timed.of().get_function_configuration(FunctionName=name)["DeadLetterConfig"] == target
+    timed.of().put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    request_id = send(timed, name, {"to": "grave", "fail": True})
+
+    def look() -> Any:
+        (message,) = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"])["Messages"]
+        return message
+
+    message = until(look)
+    assert json.loads(message["Body"]) == {"to": "grave", "fail": True}
+    attributes = {key: value["StringValue"] for key, value in message["MessageAttributes"].items()}
+    assert attributes == {"RequestID": request_id, "ErrorCode": "200", "ErrorMessage": "told to fail"}
+    timed.of().update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": ""})
+    assert "DeadLetterConfig" not in timed.of().get_function_configuration(FunctionName=name)
+
+
 def test_an_event_grows_too_old(timed: Lambda) -> None:
     client, name = timed.of(), timed.make(TELLS, Timeout=20, MemorySize=256)
     client.put_function_event_invoke_config(FunctionName=name, MaximumEventAgeInSeconds=60)

@@ -165,7 +165,6 @@ def test_a_role_that_trusts_another_service_is_refused(functions: Lambda) -> Non
         ("VpcConfig", {"SubnetIds": ["subnet-1"]}),
         ("TracingConfig", {"Mode": "Active"}),
         ("SnapStart", {"ApplyOn": "PublishedVersions"}),
-        ("DeadLetterConfig", {"TargetArn": "arn:aws:sqs:us-east-1:111122223333:dead"}),
         ("LoggingConfig", {"LogFormat": "JSON"}),
         ("Code", {"ImageUri": "somewhere/image:1"}),
         ("Runtime", "java21"),

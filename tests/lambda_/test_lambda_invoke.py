@@ -161,6 +161,23 @@ def test_how_a_function_ends_badly(running: Lambda, what: str, kind: str, messag
     assert answer_of(running, name, {"do": "count"})["Payload"]["loaded"] == 1, "in a new environment"
 
 
+def test_the_smallest_memory_is_enough_for_the_sdk_and_threads(running: Lambda) -> None:
+    name = running.make(
+        """
+        import boto3
+        from concurrent.futures import ThreadPoolExecutor
+
+        def handler(event, context):
+            with ThreadPoolExecutor(4) as pool:
+                clients = [boto3.client(each) for each in ("sts", "ssm", "kms", "s3")]
+                return len(list(pool.map(lambda each: each.meta.region_name, clients)))
+        """,
+        MemorySize=128,
+        Timeout=30,
+    )
+    assert answer_of(running, name, {})["Payload"] == 4
+
+
 def test_memory_is_limited(running: Lambda, odd: str) -> None:
     answer = answer_of(running, odd, {"do": "swell"})
     assert (answer["FunctionError"], answer["Payload"]["errorType"]) == ("Unhandled", "MemoryError")

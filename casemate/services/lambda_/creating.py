@@ -11,6 +11,7 @@ from casemate.gate.acting import Actor
 from casemate.gate.pass_role import trusts
 from casemate.gate.random_ids import new_uuid
 from casemate.services.lambda_ import packages, settings, variables
+from casemate.services.lambda_.destinations import check_dead_letters
 from casemate.services.lambda_.function import configuration
 from casemate.services.lambda_.functions import Functions
 from casemate.services.lambda_.naming import LATEST, SERVICE, Place
@@ -105,6 +106,7 @@ def create_function(
     variables.checked(environment)
     package = package_of(call, req["Code"])
     must_be_assumable(call, place, req["Role"])
+    check_dead_letters(call, place, chosen)
     key = chosen.get("KMSKeyArn", "")
     encrypted = variables.encrypt(call, place, key, environment)
     grant = variables.grant(call, place, key, req["Role"]) if key and encrypted else ""

@@ -13,7 +13,7 @@ from casemate.gate.acting import Actor, act_as
 from casemate.gate.authorise import decide
 from casemate.gate.conditions import iso_time
 from casemate.gate.resource import Resource
-from casemate.services.lambda_.naming import LATEST, SERVICE, qualified
+from casemate.services.lambda_.naming import LATEST, SERVICE, Place, qualified
 from casemate.services.lambda_.refusals import invalid, unserved
 
 if TYPE_CHECKING:
@@ -83,9 +83,7 @@ def check(call: Call, version: Version, source: str, arn: str) -> None:
         raise invalid("You can't specify the function as a destination for itself.")
     if not _served(call, kind):
         raise unserved(f"Destinations of {kind.service}")
-    actor = _actor(version, source)
-    reached = Resource(arn, parts[3], policy=None if parts[3] == call.account else _ANYBODY)
-    if not decide(act_as(call, actor), kind.action, reached, {}).allowed:
+    if not _may(call, _actor(version.settings["Role"], source), kind, arn, parts[3]):
         raise invalid(
             f"The function's execution role does not have permissions to call {kind.operation} on {arn}"
         )
@@ -102,13 +100,62 @@ _ANYBODY = _anybody()
 """What another account's resource allows is asked when it is given something."""
 
 
+def check_dead_letters(call: Call, place: Place, settings: Mapping[str, Any]) -> None:
+    """Raises InvalidParameterValueException for a dead-letter target that is neither a queue nor a topic, or that the
+    function's role may not give anything."""
+    arn = settings.get("DeadLetterConfig", {}).get("TargetArn")
+    if arn is None:
+        return
+    parts = _ARN.fullmatch(arn)
+    if parts is None or parts[1] not in ("sqs", "sns"):
+        raise invalid(f"The target {arn} is neither a queue of SQS's nor a topic of SNS's.")
+    kind = _KINDS[parts[1]]
+    if not _served(call, kind):
+        raise unserved(f"Dead letters to {kind.service}")
+    if not _may(call, _actor(settings["Role"], place.arn), kind, arn, parts[3]):
+        raise invalid(
+            f"The provided execution role does not have permissions to call {kind.operation} on "
+            f"{kind.service.upper()}"
+        )
+
+
+def bury(call: Call, version: Version, source: str, event: Event, result: Result | None) -> None:
+    """Give an event that is given up to the function's dead-letter target, in the call's transaction. Raises
+    AwsError."""
+    arn = version.settings["DeadLetterConfig"]["TargetArn"]
+    parts = _ARN.fullmatch(arn)
+    assert parts is not None
+    kind = _KINDS[parts[1]]
+    said = json.loads(result.payload).get("errorMessage", "") if result is not None and result.payload else ""
+    attributes = {
+        "RequestID": {"DataType": "String", "StringValue": event.id},
+        "ErrorCode": {"DataType": "Number", "StringValue": "200" if result is not None else "429"},
+    }
+    if said:
+        attributes["ErrorMessage"] = {"DataType": "String", "StringValue": str(said)[:1024]}
+    text = (event.payload or b"{}").decode()
+    if kind.service == "sqs":
+        url = _message(arn, parts, {})["QueueUrl"]
+        request = {"QueueUrl": url, "MessageBody": text, "MessageAttributes": attributes}
+    else:
+        request = {"TopicArn": arn, "Message": text, "MessageAttributes": attributes}
+    operation = call.gate.operation(kind.service, kind.operation)
+    operation.ask(act_as(call, _actor(version.settings["Role"], source)), request)
+
+
+def _may(call: Call, actor: Actor, kind: Kind, arn: str, account: str) -> bool:
+    """Whether a role may do it, as far as its own policies tell."""
+    reached = Resource(arn, account, policy=None if account == actor.account else _ANYBODY)
+    return decide(act_as(call, actor), kind.action, reached, {}).allowed
+
+
 def give(call: Call, version: Version, source: str, arn: str, record: Mapping[str, Any]) -> None:
     """Give a record to a destination, in the call's transaction. Raises AwsError."""
     parts = _ARN.fullmatch(arn)
     kind = None if parts is None else _KINDS.get(parts[1])
     if kind is None or parts is None or not _served(call, kind):
         raise unserved(f"Destinations like {arn}")
-    actor = _actor(version, source)
+    actor = _actor(version.settings["Role"], source)
     operation = call.gate.operation(kind.service, kind.operation)
     operation.ask(act_as(call, actor), kind.request(arn, parts, record))
 
@@ -142,6 +189,6 @@ def _served(call: Call, kind: Kind) -> bool:
         return False
 
 
-def _actor(version: Version, source: str) -> Actor:
+def _actor(role: str, source: str) -> Actor:
     _, _, _, region, account, _, name = source.split(":")
-    return Actor(SERVICE, account, region, source, role=version.settings["Role"], session=name)
+    return Actor(SERVICE, account, region, source, role=role, session=name)

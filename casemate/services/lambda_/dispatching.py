@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
 from casemate.gate.acting import in_background
-from casemate.services.lambda_.destinations import give, record
+from casemate.services.lambda_.destinations import bury, give, record
 from casemate.services.lambda_.event_queue import DOMAIN, LEASE, Event, EventQueue, Taken
 from casemate.services.lambda_.functions import Functions
 from casemate.services.lambda_.invoking import drawn_version
@@ -205,16 +205,29 @@ class EventDispatcher:
         destination = config.on_success if condition == "Success" else config.on_failure
         runs = event.attempts + (result is not None)
 
-        def end(call: Call) -> None:
-            if self._queue.finish(call.tx, taken) and destination:
+        buried = condition != "Success" and "DeadLetterConfig" in meant.version.settings
+
+        def tell(call: Call) -> None:
+            if destination:
                 made = record(event, call.now, condition, runs, result)
                 give(call, meant.version, event.place.arn, destination, made)
 
-        try:
-            in_background(self._gate, end)
-        except AwsError as error:
-            log.warning("a record of function %s is lost: %s", event.place.name, error.code)
-            self._gate.store.write(lambda tx: self._queue.finish(tx, taken))
+        def end(call: Call) -> None:
+            if not self._queue.finish(call.tx, taken):
+                return
+            for wanted, do in (
+                (bool(destination), tell),
+                (buried, lambda call: bury(call, meant.version, event.place.arn, event, result)),
+            ):
+                if not wanted:
+                    continue
+                try:
+                    with call.tx.savepoint():
+                        do(call)
+                except AwsError as error:
+                    log.warning("a record of function %s is lost: %s", event.place.name, error.code)
+
+        in_background(self._gate, end)
 
 
 def _find(call: Call, event: Event) -> _Meant | None:

@@ -28,6 +28,7 @@ _PLAIN = (
     "Timeout",
     "MemorySize",
     "KMSKeyArn",
+    "DeadLetterConfig",
     "EphemeralStorage",
 )
 
@@ -60,8 +61,6 @@ def check_served(request: Mapping[str, Any]) -> None:
         raise unserved("Traces")
     if request.get("SnapStart", {}).get("ApplyOn", "None") != "None":
         raise unserved("Snapshots of functions")
-    if request.get("DeadLetterConfig", {}).get("TargetArn"):
-        raise unserved("Dead-letter queues of functions")
     logging = request.get("LoggingConfig", {})
     if logging.get("LogFormat", "Text") != "Text" or "ApplicationLogLevel" in logging:
         raise unserved("Logs in the format JSON")
@@ -87,7 +86,17 @@ def created(request: Mapping[str, Any]) -> dict[str, Any]:
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
     settings = {**DEFAULTS, **{name: request[name] for name in _PLAIN if name in request}}
+    settings = _without_nothing(settings)
     settings["Architectures"] = list(request.get("Architectures", (architecture(),)))
+    return settings
+
+
+def _without_nothing(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without an empty KMSKeyArn or dead-letter target, by which a request takes away what was."""
+    if not settings.get("KMSKeyArn"):
+        settings.pop("KMSKeyArn", None)
+    if not settings.get("DeadLetterConfig", {}).get("TargetArn"):
+        settings.pop("DeadLetterConfig", None)
     return settings
 
 
@@ -95,6 +104,4 @@ def changed(settings: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str
     """The settings with those that an update gives; an empty KMSKeyArn is none."""
     check_served(request)
     result = {**settings, **{name: request[name] for name in _PLAIN if name in request}}
-    if not result.get("KMSKeyArn"):
-        result.pop("KMSKeyArn", None)
-    return result
+    return _without_nothing(result)

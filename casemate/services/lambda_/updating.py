@@ -9,6 +9,7 @@ from casemate.api import lambda_
 from casemate.gate.random_ids import new_uuid
 from casemate.services.lambda_ import packages, settings, variables
 from casemate.services.lambda_.creating import PENDING, must_be_assumable, package_of
+from casemate.services.lambda_.destinations import check_dead_letters
 from casemate.services.lambda_.function import configuration
 from casemate.services.lambda_.functions import Functions
 from casemate.services.lambda_.refusals import invalid, other_revision, unserved
@@ -75,6 +76,8 @@ def update_function_configuration(
         check_runtime(chosen)
     if "Role" in req:
         must_be_assumable(call, place, req["Role"])
+    if "Role" in req or "DeadLetterConfig" in req:
+        check_dead_letters(call, place, chosen)
     encrypted, grant = latest.variables, latest.grant
     key, old_key = chosen.get("KMSKeyArn", ""), latest.settings.get("KMSKeyArn", "")
     given = req.get("Environment")

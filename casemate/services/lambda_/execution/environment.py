@@ -255,7 +255,7 @@ class Environment:
             },
             "ports": ["AWS_LAMBDA_RUNTIME_API"],
             "folder": folder,
-            "limits": limits(plan.memory),
+            "limits": limits(plan.memory, isolated=isolated_here),
             "parent": 0 if isolated_here else os.getpid(),
         }
         if "AWS_ENDPOINT_URL" not in plan.variables:

@@ -106,12 +106,13 @@ def isolated(
     ]
 
 
-def limits(memory: int) -> dict[str, int]:
-    """Resource limits. memory: megabytes. What counts is what a process can write to, as V8 and others reserve far
-    more addresses than they use."""
+def limits(memory: int, *, isolated: bool) -> dict[str, int]:
+    """Resource limits. memory: megabytes; isolated: the environment's processes are counted by themselves, not with
+    all of the user's. What counts as memory is what a process can write to, as V8 and others reserve far more
+    addresses than they use."""
     return {
         "RLIMIT_DATA": memory * _MIB,
-        "RLIMIT_NPROC": _PROCESSES,
         "RLIMIT_NOFILE": _FILES,
         "RLIMIT_CORE": 0,
+        **({"RLIMIT_NPROC": _PROCESSES} if isolated else {}),
     }
