@@ -167,6 +167,9 @@ class Gate:
 
     # --- what the transport calls, in the event loop
 
+    unasked = SMALL
+    """Bodies up to this size are held whatever they are for."""
+
     def accept(self, exchange: Exchange) -> int:
         """The head has come: how much of a body may be held."""
         length = exchange.headers.get(b"content-length", b"0")
@@ -244,7 +247,8 @@ class Gate:
             if call is None:
                 continue
             route = call.route
-            call.unaudited = call.unaudited or error is not None
+            if error is not None:
+                call.unaudited = True
             call.records_due -= 1
             if call.records_due > 0:
                 continue

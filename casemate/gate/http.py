@@ -77,6 +77,12 @@ class Exchange(ABC):
 class Application(Protocol):
     """What the transport calls, in the event loop's thread."""
 
+    @property
+    def unasked(self) -> int:
+        """Bodies of a known length up to this are held without a call of ``accept``, where they come with their
+        head; -1: it is asked of each."""
+        ...
+
     def accept(self, exchange: Exchange) -> int:
         """The head has come, the body has not been read. Returns how many bytes of body to hold at most
         (more is answered 413), or STREAM. May also reply at once (a refusal): then nothing else is called."""

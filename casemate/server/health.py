@@ -102,10 +102,11 @@ class Health:
 class Front:
     """The server's ``Application``: the gate, with the health's path in front of it."""
 
-    __slots__ = ("_handle", "_health", "accept", "stream")
+    __slots__ = ("_handle", "_health", "accept", "stream", "unasked")
 
     def __init__(self, gate: Application, health: Health) -> None:
         # Bound methods, so that the gate is called without a detour.
+        self.unasked = gate.unasked
         self.accept = gate.accept
         self.stream = gate.stream
         self._handle = gate.handle

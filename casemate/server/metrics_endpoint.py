@@ -51,6 +51,8 @@ class Metrics:
         if published is not None:
             self._publish()
 
+    unasked = -1
+
     def accept(self, exchange: Exchange) -> int:  # noqa: ARG002 - the protocol's parameter
         """No request here has a body worth holding."""
         return 0

@@ -384,6 +384,13 @@ class Connection(asyncio.Protocol):
                 self._last = True
         self._queue.append(exchange)
         self._deadline = inf
+        if 0 < length <= worker.unasked:
+            # Most requests: a small body that came together with its head.
+            stop = position + length
+            if stop <= len(data):
+                exchange.body = data[position:stop]
+                worker.handle(exchange)
+                return stop
         if length:
             self._reading = exchange
             self._discarding = False

@@ -32,12 +32,14 @@ class Worker:
         "now",
         "prefixes",
         "tasks",
+        "unasked",
     )
 
     def __init__(
         self, app: Application, limits: Limits, counters: Counters, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.app = app
+        self.unasked = app.unasked
         self.limits = limits
         self.counters = counters
         self.loop = loop

@@ -125,6 +125,8 @@ def test_everything_else_goes_to_the_gate() -> None:
     handled: list[Exchange] = []
 
     class SampleGate:
+        unasked = 5
+
         def accept(self, exchange: Exchange) -> int:
             return 7
 

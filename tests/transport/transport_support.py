@@ -28,6 +28,8 @@ SECRET = "hunter2"
 class SampleApplication:
     """Answers by path; remembers what it was asked, and which exchanges it left open."""
 
+    unasked = -1
+
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes, bytes, bytes]] = []
         self.open: list[Exchange] = []
