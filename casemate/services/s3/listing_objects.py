@@ -31,6 +31,7 @@ _LIST = Need("s3:ListBucket")
 _PREFIX, _KEY = "prefix ", "key "
 _COLUMNS = "key, version, null_version, latest, marker, modified, size, body, sealed"
 """As ``Objects.opened`` takes them."""
+_OF_ROW = ", ".join(f"o.{column}" for column in _COLUMNS.split(", "))
 
 
 class Found(NamedTuple):
@@ -143,10 +144,14 @@ def _current(call: Call, bucket: Bucket) -> Callable[[Place, int], list[Found]]:
     tx = call.tx
 
     def fetch(place: Place, limit: int) -> list[Found]:
+        # The names first, from the index of what is listed: by the rows themselves, a walk would pass all that is
+        # hidden between two keys, versions and delete markers.
         rows = tx.all(
-            f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND key {'>' if place.version else '>='} ? "
-            "AND latest = 1 AND marker = 0 ORDER BY key LIMIT ?",
-            (bucket.id, place.key.encode(), limit),
+            f"SELECT {_OF_ROW} FROM (SELECT key, version FROM s3_objects WHERE bucket = ? "
+            f"AND key {'>' if place.version else '>='} ? AND latest = 1 AND marker = 0 ORDER BY key LIMIT ?) AS l "
+            "JOIN s3_objects AS o ON o.bucket = ? AND o.key = l.key AND o.version = l.version "
+            "ORDER BY o.key",
+            (bucket.id, place.key.encode(), limit, bucket.id),
         )
         return [Found(bytes(columns[0]).decode(), columns[1], columns) for columns in rows]
 

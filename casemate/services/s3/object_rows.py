@@ -156,12 +156,16 @@ class Objects:
         version. now: seconds since the epoch."""
         name = key.encode()
         newest = tx.one(
-            "SELECT version, latest FROM s3_objects WHERE bucket = ? AND key = ? ORDER BY version LIMIT 1",
+            "SELECT version, null_version, body FROM s3_objects WHERE bucket = ? AND key = ? "
+            "ORDER BY version LIMIT 1",
             (bucket.id, name),
         )
         version = _following(None if newest is None else newest[0])
         null = bucket.versioning != "Enabled"
-        if newest is not None:
+        if newest is not None and null and newest[1]:
+            # As in every bucket that never had versioning.
+            self._erase(tx, bucket, name, newest[0], newest[2], now)
+        elif newest is not None:
             if null:
                 self._remove_null(tx, bucket, name, now)
             tx.run(
@@ -217,10 +221,14 @@ class Objects:
         tx.run(
             "DELETE FROM s3_objects WHERE bucket = ? AND key = ? AND version = ?", (bucket.id, name, version)
         )
-        if body:
-            discard_bodies(tx, "id = ?", (body,), now)
-        else:
+        if not body:
             discard_bodies(tx, "holder = ? AND part > 0", (version,), now)
+            return
+        gone = tx.all(
+            "DELETE FROM s3_bodies WHERE id = ? RETURNING CASE WHEN data IS NULL THEN 1 ELSE 0 END", (body,)
+        )
+        if gone and gone[0][0]:
+            tx.run("INSERT INTO s3_garbage (id, due) VALUES (?, ?)", (body, now + GRACE))
 
     def _sealed(self, tx: Tx, bucket: Bucket, row: ObjectRow) -> bytes:
         key = self._keyring.account_key(bucket.account, tx)
