@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from acting_support import ACCOUNT, document
-from events_support import Events, queue_arn, refused, rule_arn
+from acting_support import ACCOUNT, REGION, document
+from events_support import OTHER_ACCOUNT, Events, bus_arn, queue_arn, refused, rule_arn
 
 
 class Queues:
@@ -133,3 +133,35 @@ def test_an_encrypted_queues_key_decides_on_the_rule_too(queues: Queues) -> None
     event_id = queues.put("queues.sealed")
     assert json.loads(queues.receive(sealed)["Body"])["id"] == event_id
     assert json.loads(queues.receive(dead)["Body"])["id"] == event_id
+
+
+def test_an_event_goes_to_another_accounts_bus_where_that_lets_it(bridge: Events, queues: Queues) -> None:
+    theirs, queue_of = bridge.of("stranger"), f"arn:aws:sqs:{REGION}:{OTHER_ACCOUNT}:across"
+    theirs.create_event_bus(Name="across")
+    theirs.put_rule(Name="in", EventPattern='{"source": ["queues.across"]}', EventBusName="across")
+    theirs.put_targets(Rule="in", EventBusName="across", Targets=[{"Id": "1", "Arn": queue_of}])
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_of,
+        "Condition": {"StringEquals": {"aws:SourceAccount": OTHER_ACCOUNT}},
+    }
+    sqs = bridge.of("stranger", "sqs")
+    url = sqs.create_queue(QueueName="across", Attributes={"Policy": document(allow)})["QueueUrl"]
+    dead = queues.make("across-dead", "out")
+    queues.rule(
+        *("out", "queues.across"),
+        Arn=bus_arn("across", OTHER_ACCOUNT),
+        RoleArn=bridge.role,
+        DeadLetterConfig={"Arn": queue_arn("across-dead")},
+    )
+    refused_id = queues.put("queues.across")
+    assert json.loads(queues.receive(dead)["Body"])["id"] == refused_id
+    theirs.put_permission(
+        EventBusName="across", Action="events:PutEvents", Principal=ACCOUNT, StatementId="us"
+    )
+    event_id = queues.put("queues.across")
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+    event = json.loads(message["Body"])
+    assert (event["id"], event["account"]) == (event_id, ACCOUNT)

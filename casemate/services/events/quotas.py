@@ -18,7 +18,7 @@ REPLAYS = Quota(
 POLICY = 10_240
 """Characters of a bus's policy."""
 
-_TARGETS_REGIONS = {"us-east-1": 10_000.0, "us-west-2": 10_000.0, "eu-west-1": 10_000.0}
+_LARGE_REGIONS = {"us-east-1": 10_000.0, "us-west-2": 10_000.0, "eu-west-1": 10_000.0}
 
 QUOTAS = ServiceQuotas(
     "events",
@@ -33,7 +33,7 @@ QUOTAS = ServiceQuotas(
             "L-CM000505",
             "PutEvents throttle limit in transactions per second",
             600,
-            by_region=_TARGETS_REGIONS,
+            by_region=_LARGE_REGIONS,
             counts="PutEvents",
             description="PutEvents a second.",
         ),
