@@ -102,8 +102,10 @@ from casemate.services.lambda_.functions import Functions
 from casemate.services.lambda_.log_lines import LogLines
 from casemate.services.lambda_.quotas import QUOTAS as LAMBDA_QUOTAS
 from casemate.services.logs import groups as logs_groups
+from casemate.services.logs import policy_store as logs_policies
 from casemate.services.logs.encryption import DataKeys as LogDataKeys
 from casemate.services.logs.groups import Groups as LogGroups
+from casemate.services.logs.policy_store import Policies as LogPolicies
 from casemate.services.logs.quotas import QUOTAS as LOGS_QUOTAS
 from casemate.services.organizations import state as organizations_state
 from casemate.services.organizations.limits import QUOTAS as ORGANIZATIONS_QUOTAS
@@ -222,6 +224,7 @@ DOMAINS = (
     jobs.DOMAIN,
     lambda_events.DOMAIN,
     logs_groups.DOMAIN,
+    logs_policies.DOMAIN,
     organizations_state.DOMAIN,
     kms_keys.ALIASES,
     kms_key_stores.DOMAIN,
@@ -408,6 +411,7 @@ def _build(
         KeyStores: KeyStores(opened.store, opened.keyring),
         LogDataKeys: LogDataKeys(opened.keyring),
         LogGroups: LogGroups(opened.store, opened.keyring),
+        LogPolicies: LogPolicies(opened.store, opened.keyring),
         Objects: Objects(opened.keyring),
         Organizations: organizations_of,
         Parameters: Parameters(opened.store, opened.keyring),

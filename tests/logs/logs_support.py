@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -140,6 +141,14 @@ class Logs:
             if "nextToken" not in page:
                 return found
             token = {"nextToken": page["nextToken"]}
+
+    def awaited(self, group: str, count: int) -> list[str]:
+        """The messages of a group, once there are so many: what services write comes a little later."""
+        end = time.monotonic() + 20
+        while len(found := self.messages(group)) < count and time.monotonic() < end:
+            time.sleep(0.02)
+        assert len(found) == count, found
+        return found
 
 
 @contextmanager

@@ -8,9 +8,11 @@ from casemate.services.logs import (
     encryption,
     group_operations,
     ingesting,
+    policies,
     retention,
     retrieving,
     streams,
+    subscriptions,
     tags,
 )
 from casemate.services.logs.groups import Groups
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
     from casemate.gate.gate import Gate
     from casemate.store.jobs import Job
 
-__all__ = ["encryption", "group_operations", "ingesting", "jobs", "retrieving", "streams", "tags"]
+__all__ = [
+    "encryption",
+    "group_operations",
+    "ingesting",
+    "jobs",
+    "policies",
+    "retrieving",
+    "streams",
+    "subscriptions",
+    "tags",
+]
 
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:

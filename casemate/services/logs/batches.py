@@ -46,8 +46,8 @@ def put(
     stored: int,
     data_key: str,
     cipher: Cipher,
-) -> None:
-    """Store events (timestamp, message), which are in the order of time."""
+) -> str:
+    """Store events (timestamp, message), which are in the order of time; the batch's id."""
     batch_id, first, last = new_id(), events[0][0], events[-1][0]
     plain = orjson.dumps([[timestamp for timestamp, _ in events], [message for _, message in events]])
     names = _names(group_id, stream_id, batch_id, first, last, ingested)
@@ -56,6 +56,7 @@ def put(
         f"INSERT INTO logs_batches (group_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (group_id, stream_id, batch_id, first, last, ingested, len(events), stored, data_key, data),
     )
+    return batch_id
 
 
 def opened(

@@ -18,6 +18,7 @@ from casemate.store.cache import Cache
 from casemate.store.ids import new_id
 
 if TYPE_CHECKING:
+    from casemate.engine.policy import Policy
     from casemate.gate.call import Call
     from casemate.gate.keyring import Keyring
     from casemate.store.database import Row, Store, Tx
@@ -56,11 +57,17 @@ class Group(Resource):
     __slots__ = ("row", "stream")
 
     def __init__(
-        self, row: GroupRow, stream: str = "", *, for_tags: bool = False, missing: AwsError | None = None
+        self,
+        row: GroupRow,
+        stream: str = "",
+        *,
+        for_tags: bool = False,
+        policy: Policy | None = None,
+        missing: AwsError | None = None,
     ) -> None:
         account, region, name = row.place
         arn = group_arn(*row.place) if for_tags else stream_arn(account, region, name, stream)
-        super().__init__(arn, account, missing=missing)
+        super().__init__(arn, account, policy=policy, missing=missing)
         self.row = row
         self.stream = stream
 

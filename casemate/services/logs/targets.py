@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from casemate.gate.resource import Resource
 from casemate.services.logs.groups import AccountWide, Group, GroupRow, Groups
 from casemate.services.logs.naming import group_arn, read_arn, read_identifier
+from casemate.services.logs.policy_store import Policies
 from casemate.services.logs.refusals import invalid, no_group
 
 if TYPE_CHECKING:
@@ -16,9 +18,11 @@ if TYPE_CHECKING:
 def _group(call: Call, account: str, name: str, stream: str = "", *, for_tags: bool = False) -> Group:
     place = (account, call.region, name)
     row = call.part(Groups).find(call, place)
+    policy = call.part(Policies).of(call, account, call.region)
     if row is None:
-        return Group(GroupRow(*place, "", 0, {}), stream, for_tags=for_tags, missing=no_group())
-    return Group(row, stream, for_tags=for_tags)
+        absent = GroupRow(*place, "", 0, {})
+        return Group(absent, stream, for_tags=for_tags, policy=policy, missing=no_group())
+    return Group(row, stream, for_tags=for_tags, policy=policy)
 
 
 def named_group(call: Call, request: Mapping[str, Any]) -> Group:
@@ -95,6 +99,11 @@ def tagged_group(call: Call, request: Mapping[str, Any]) -> Group:
 def group_for_tags(call: Call, request: Mapping[str, Any]) -> Group:
     """logGroupName, of the operations on tags that came before those by ARN."""
     return _group(call, call.account, request["logGroupName"], for_tags=True)
+
+
+def anywhere(call: Call, request: Mapping[str, Any]) -> Resource:
+    """The caller's account, for actions that policies allow on "*" only."""
+    return Resource("*", call.account)
 
 
 def account_wide(call: Call, request: Mapping[str, Any]) -> AccountWide:
