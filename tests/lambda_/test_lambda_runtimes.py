@@ -24,6 +24,9 @@ from lambda_support import zipped
 
 from casemate.errors import AwsError
 from casemate.services.lambda_ import packages
+from casemate.services.lambda_.execution.doors import Doors
+from casemate.services.lambda_.execution.environment import Settings
+from casemate.services.lambda_.execution.environments import Environments
 from casemate.services.lambda_.execution.http import BadRequest, Connection
 from casemate.services.lambda_.execution.runtime_api import Event, Outcome, RuntimeApi
 from casemate.services.lambda_.runtimes import architecture, find_runtime
@@ -306,3 +309,60 @@ def test_what_is_no_package_is_refused(data: bytes) -> None:
     with pytest.raises(AwsError) as caught:
         packages.checked(data)
     assert caught.value.code == "InvalidParameterValueException"
+
+
+# --- environments
+
+
+def _environments(folder: Path) -> Environments:
+    return Environments(Settings("none", (), ()), Doors(None), folder / "run" / "lambda", most=2, idle=10.0)
+
+
+def test_code_is_unpacked_once_for_its_owner_alone_and_goes_at_the_end(tmp_path: Path) -> None:
+    environments = _environments(tmp_path)
+    loaded: list[int] = []
+
+    def load() -> bytes:
+        loaded.append(1)
+        return zipped({"index.py": "x = 1", "bin/tool": "#!/bin/sh"})
+
+    folder = environments.unpacked("code-1", load)
+    assert environments.unpacked("code-1", load) == folder
+    assert loaded == [1]
+    assert (folder / "index.py").read_text() == "x = 1"
+    assert os.access(folder / "bin" / "tool", os.X_OK)
+    assert folder.parent.stat().st_mode & 0o077 == 0
+    environments.close()
+    assert not folder.parent.exists()
+
+
+def test_what_a_killed_server_left_is_removed(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    first = _environments(tmp_path)
+    kept = first.unpacked("code-1", lambda: zipped({"index.py": "x = 1"})).parent
+    left = kept.with_name(f"casemate-lambda-{gone.pid}-left")
+    left.mkdir()
+    (left / "index.py").write_text("old")
+    second = _environments(tmp_path)
+    second.unpacked("code-1", lambda: zipped({"index.py": "x = 1"}))
+    assert not left.exists()
+    assert kept.exists(), "a server that runs keeps its own"
+    first.close()
+    second.close()
+
+
+def test_places_of_reserved_concurrency(tmp_path: Path) -> None:
+    one, other = _environments(tmp_path), _environments(tmp_path)
+    with one.reserved("f", 2) as first, other.reserved("f", 2) as second:
+        assert (first, second) == (True, True)
+        with one.reserved("f", 2) as third, one.reserved("g", 1) as another:
+            assert (third, another) == (False, True)
+    with other.reserved("f", 1) as again, other.reserved("f", 0) as never:
+        assert (again, never) == (True, False)
+    assert (tmp_path / "run" / "lambda").stat().st_mode & 0o077 == 0
+
+
+def test_doors_are_served_by_nobody_without_a_loop() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(RuntimeError, match="nobody"):
+        Doors(None).to_api(listener)

@@ -15,7 +15,6 @@ and by which it sends back the listening sockets. They are made here because her
 server serves what is in a network that has nothing but a loopback device.
 """
 
-import contextlib
 import ctypes
 import json
 import os
@@ -49,9 +48,11 @@ def main() -> None:
     socket.send_fds(channel, [b"+"], [listener.fileno() for listener in listeners])
     channel.close()
     for name, most in plan["limits"].items():
-        # Some are not every system's, or lower already.
-        with contextlib.suppress(AttributeError, ValueError, OSError):
-            resource.setrlimit(getattr(resource, name), (most, most))
+        limit = getattr(resource, name)
+        hard = resource.getrlimit(limit)[1]
+        # Lower it may be already. One that cannot be set ends the environment.
+        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (least, least))
     os.chdir(plan["folder"])
     command = plan["command"]
     try:
