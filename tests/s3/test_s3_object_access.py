@@ -77,6 +77,28 @@ def test_encryption_is_forced_by_two_statements(s3: S3) -> None:
     client.put_object(Bucket=bucket, Key="a", Body=b"1", ServerSideEncryption="aws:kms")
 
 
+def test_forced_encryption_lets_uploads_in_parts_through(s3: S3) -> None:
+    client, bucket = s3.of(), s3.bucket()
+    wrong = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}
+    none = {"Null": {"s3:x-amz-server-side-encryption": "true"}}
+    put(
+        s3,
+        bucket,
+        objects(bucket, "s3:PutObject", Effect="Deny", Condition=wrong),
+        objects(bucket, "s3:PutObject", Effect="Deny", Condition=none),
+    )
+    for more in ({}, {"ServerSideEncryption": "AES256"}):
+        with refused("AccessDenied", status=403):
+            client.create_multipart_upload(Bucket=bucket, Key="k", **more)
+    upload = client.create_multipart_upload(Bucket=bucket, Key="k", ServerSideEncryption="aws:kms")[
+        "UploadId"
+    ]
+    part = client.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"1")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    client.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload=parts)
+    assert client.head_object(Bucket=bucket, Key="k")["ServerSideEncryption"] == "aws:kms"
+
+
 def test_a_key_is_forced(s3: S3) -> None:
     client, bucket = s3.of(), s3.bucket()
     right, wrong = (s3.of(service="kms").create_key()["KeyMetadata"]["Arn"] for _ in range(2))

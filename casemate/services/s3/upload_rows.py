@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -10,10 +10,12 @@ import orjson
 from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
 from casemate.gate.keyring import Keyring
+from casemate.gate.resource import Value
 from casemate.services.s3.object_rows import discard_bodies
 from casemate.services.s3.object_targets import NewObject, new_object
 from casemate.services.s3.refusals import log_tampered
 from casemate.services.s3.resources import Bucket
+from casemate.services.s3.sealing import CUSTOMER_KEYS
 from casemate.store.database import Tx
 from casemate.store.ids import new_id
 
@@ -94,11 +96,26 @@ class NamedUpload(NewObject):
 
     row: UploadRow | None
 
+    def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
+        """Its encryption was asked for when it was begun: to policies that force it, each part has it too."""
+        if self.row is not None and key in _OF_ENCRYPTION:
+            return _OF_ENCRYPTION[key](self.row.about["Encryption"])
+        return super().condition(key, call, request)
+
     @property
     def upload(self) -> UploadRow:
         """What is there once the caller was authorised: who is not, is not told that it is not."""
         assert self.row is not None
         return self.row
+
+
+_OF_ENCRYPTION: Mapping[str, Callable[[Mapping[str, Any]], Value]] = {
+    "s3:x-amz-server-side-encryption": lambda kept: None if kept["A"] == CUSTOMER_KEYS else str(kept["A"]),
+    "s3:x-amz-server-side-encryption-aws-kms-key-id": lambda kept: kept.get("N"),
+    "s3:x-amz-server-side-encryption-customer-algorithm": lambda kept: (
+        "AES256" if kept["A"] == CUSTOMER_KEYS else None
+    ),
+}
 
 
 def no_such_upload(upload_id: str) -> AwsError:
