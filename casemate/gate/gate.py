@@ -104,14 +104,14 @@ class _Acted(NamedTuple):
 class Gate:
     """What stands between the transport and the services (an ``http.Application``).
 
-    Made and run in the event loop's thread. soon: runs a function in the loop's next round; in_loop: the same, called
-    from any thread; in_thread: runs one in a thread that may wait; apart: runs one in a
-    thread that may wait for other machines, in_thread unless given; parts: the services' own state, by type, for
-    ``Call.part``; quotas: those that apply, for ``Call.limit``; region: where unsigned requests act; paths: the
-    server's own operations by method and path; relaxed: replies may leave before their audit record is durable, for
-    those who choose so; address: how S3's requests name buckets;
-    bucket_cors: what they answer to preflights;
-    announcer: who takes the services' own events.
+    Made and run in the event loop's thread. soon: runs a function in the loop's next round; in_loop: the same,
+    called from any thread; in_thread: runs one in a thread that may wait; apart: runs one in a thread that may
+    wait for other machines, in_thread unless given; moving: one that may wait for a client for as long as its body
+    takes, apart unless given; parts: the services' own state, by type, for ``Call.part``; quotas: those that
+    apply, for ``Call.limit``; region: where unsigned requests act; paths: the server's own operations by method
+    and path; relaxed: replies may leave before their audit record is durable, for those who choose so; address:
+    how S3's requests name buckets; bucket_cors: what they answer to preflights; announcer: who takes the services'
+    own events.
     """
 
     def __init__(
@@ -135,6 +135,7 @@ class Gate:
         bucket_cors: ResourceCors | None = None,
         relaxed: bool = False,
         apart: Callable[..., object] | None = None,
+        moving: Callable[..., object] | None = None,
         address: S3Address | None = None,
         form: Route | None = None,
         announcer: Announcer | None = None,
@@ -154,6 +155,7 @@ class Gate:
         self._in_loop = in_loop
         self._in_thread = in_thread
         self._apart = apart or in_thread
+        self._moving = moving or self._apart
         self._soon = soon
         self._sending: set[asyncio.Task[None]] = set()
         self._gathered = 0
@@ -234,7 +236,7 @@ class Gate:
         try:
             self._run(call)
         except Transfer as transfer:
-            self._apart(self._submit_after, call, transfer)
+            self._moving(self._submit_after, call, transfer)
         except Miss as miss:
             wanted = miss if isinstance(miss, Before) else None
             apart = wanted is not None and wanted.waits
@@ -432,7 +434,7 @@ class Gate:
             self._submit_after(call, None)
             return
         except Transfer as transfer:
-            self._apart(self._submit_after, call, transfer)
+            self._moving(self._submit_after, call, transfer)
             return
         except Before as before:
             self._apart(self._run_waiting, call, True, before)

@@ -271,6 +271,7 @@ class Worker:
     jobs: Jobs
     threads: ThreadPoolExecutor
     apart: ThreadPoolExecutor
+    moving: ThreadPoolExecutor
     uses: Uses
     meter: Meter
     dispatcher: Dispatcher
@@ -289,6 +290,7 @@ class Worker:
         self.gate.parts[LogLines].close()
         self.threads.shutdown(wait=True)
         self.apart.shutdown(wait=True)
+        self.moving.shutdown(wait=True)
         try:
             self.uses.flush(self.opened.store)
         except StoreError:
@@ -329,6 +331,8 @@ def open_worker(
     threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="casemate-read")
     # For requests that wait for another machine (a key store's), so that others need not wait for it as well.
     apart = ThreadPoolExecutor(max_workers=32, thread_name_prefix="casemate-apart")
+    # For bodies on their way, which take as long as their clients do: nobody else waits behind slow ones.
+    moving = ThreadPoolExecutor(max_workers=256, thread_name_prefix="casemate-moving")
     gate: Gate
 
     def durable(batch: list[Call | None], error: BaseException | None) -> None:
@@ -339,7 +343,14 @@ def open_worker(
     )
     doors = Doors(loop)
     built = _build(
-        opened, journal, threads.submit, apart.submit, loop.call_soon_threadsafe, loop.call_soon, doors
+        opened,
+        journal,
+        threads.submit,
+        apart.submit,
+        loop.call_soon_threadsafe,
+        loop.call_soon,
+        doors,
+        moving.submit,
     )
     gate, uses, meter = built.gate, built.uses, built.meter
     jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
@@ -353,6 +364,7 @@ def open_worker(
         jobs,
         threads,
         apart,
+        moving,
         uses,
         meter,
         Dispatcher(gate),
@@ -378,6 +390,7 @@ def _build(
     in_loop: Callable[..., object],
     soon: Callable[..., object],
     doors: Doors | None = None,
+    moving: Callable[..., object] | None = None,
 ) -> Built:
     uses = Uses()
     organizations_of = Organizations(opened.store, opened.keyring, IamAccounts(opened.keyring))
@@ -440,6 +453,7 @@ def _build(
         throttle=_throttle(opened.config, values),
         in_thread=in_thread,
         apart=apart,
+        moving=moving,
         in_loop=in_loop,
         soon=soon,
         parts=parts,

@@ -253,3 +253,21 @@ def test_a_client_that_reads_no_further(s3: S3, bucket: str) -> None:
             break
     assert blobs() == 0
     assert "Traceback" not in s3.server.log
+
+
+def test_slow_senders_keep_nobody_waiting(s3: S3, bucket: str) -> None:
+    path = f"/{bucket}/slow"
+    begun = head(s3, path, signed(s3, path, "UNSIGNED-PAYLOAD") | {"Content-Length": str(len(LARGE))})
+    senders = [connected(s3) for _ in range(40)]
+    try:
+        for sender in senders:
+            sender.sendall(begun + LARGE[:1000])
+        s3.of().put_object(Bucket=bucket, Key="quick", Body=LARGE)
+        assert read(s3, bucket, "quick") == LARGE
+        for sender in senders:
+            sender.sendall(LARGE[1000:])
+            assert sender.recv(65536).startswith(b"HTTP/1.1 200")
+    finally:
+        for sender in senders:
+            sender.close()
+    assert read(s3, bucket, "slow") == LARGE
