@@ -12,7 +12,7 @@ from store_support import HandClock, names, opened, put, stored
 
 from casemate.clock import SystemClock
 from casemate.store.database import Store, Tx
-from casemate.store.jobs import LEASE, Handler, Job, Jobs, LeaseLost, cancel, schedule
+from casemate.store.jobs import ELSEWHERE, LEASE, Handler, Job, Jobs, LeaseLost, cancel, schedule
 
 DAY = 86_400.0
 
@@ -299,6 +299,33 @@ def test_a_handler_can_finish_with_its_own_transaction(bench: Bench) -> None:
 
     assert bench.worker(k=handler).run_due() == 1
     assert stored(bench.store) == ["effect"]
+    assert bench.left() == 0
+
+
+def test_a_job_that_goes_on_elsewhere_is_finished_from_there(bench: Bench) -> None:
+    taken: list[Job] = []
+
+    def go_on_elsewhere(job: Job) -> object:
+        bench.store.write(lambda tx: job.renew(tx, 10 * LEASE))
+        taken.append(job)
+        return ELSEWHERE
+
+    bench.schedule(after=0)
+    jobs = bench.worker(k=go_on_elsewhere)
+    assert jobs.run_due() == 1
+    assert bench.left() == 1
+    bench.clock.time += 9 * LEASE
+    assert jobs.run_due() == 0, "it is still under way"
+    bench.store.write(taken[0].finish)
+    assert bench.left() == 0
+    # One whose other thread is gone is claimed again when the lease is over.
+    bench.schedule(after=0)
+    assert jobs.run_due() == 1
+    bench.clock.time += 10 * LEASE
+    assert jobs.run_due() == 1
+    with pytest.raises(LeaseLost):
+        bench.store.write(taken[1].finish)
+    bench.store.write(taken[2].finish)
     assert bench.left() == 0
 
 
