@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -284,8 +285,6 @@ def test_archives_keep_and_replays_send_again(house: EventsHouse) -> None:
     assert archive["SizeBytes"] > 300
 
     def replay(call: Call) -> Any:
-        from datetime import UTC, datetime
-
         return events.StartReplay.ask(
             call,
             {
@@ -438,6 +437,18 @@ def test_a_target_may_be_reached_by_a_role(house: EventsHouse) -> None:
     house.send()
     (message,) = house.toys.messages["q"]
     assert message["by"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/sender/r"
+
+
+@pytest.mark.parametrize("year", [1, 1969, 2026, 9999])
+def test_an_event_has_the_time_that_it_is_given(house: EventsHouse, year: int) -> None:
+    queue = house.toys.queue("q")
+    house.rule("r", SHOP, {"Id": "1", "Arn": queue})
+    house.ask(events.CreateArchive, ArchiveName="kept", EventSourceArn=bus_arn("default"))
+    house.put({}, Time=datetime(year, 2, 3, 4, 5, 6, tzinfo=UTC))
+    house.send()
+    (event,) = house.toys.bodies("q")
+    assert event["time"] == f"{year:04d}-02-03T04:05:06Z"
+    assert house.ask(events.DescribeArchive, ArchiveName="kept")["EventCount"] == 1
 
 
 def test_altered_retries_are_not_used(tmp_path: Path) -> None:

@@ -165,3 +165,32 @@ def test_an_event_goes_to_another_accounts_bus_where_that_lets_it(bridge: Events
     (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
     event = json.loads(message["Body"])
     assert (event["id"], event["account"]) == (event_id, ACCOUNT)
+
+
+def test_an_event_is_a_log_entry(bridge: Events, queues: Queues) -> None:
+    logs = bridge.of(service="logs")
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/events/shop"
+    logs.create_log_group(logGroupName="/events/shop")
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": ["events.amazonaws.com", "delivery.logs.amazonaws.com"]},
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": f"{group}:*",
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn("to-logs")}},
+    }
+    logs.put_resource_policy(policyName="events", policyDocument=document(allow))
+    dead = queues.make("logs-dead", "to-closed-logs")
+    queues.rule("to-logs", "queues.logs", Arn=group)
+    queues.rule("to-closed-logs", "queues.logs", Arn=group, DeadLetterConfig={"Arn": queue_arn("logs-dead")})
+    event_id = queues.put("queues.logs", {"a": 1})
+    assert json.loads(queues.receive(dead)["Body"])["id"] == event_id, "the policy lets one rule in"
+    while not (found := logs.filter_log_events(logGroupName="/events/shop")["events"]):
+        pass
+    (entry,) = found
+    assert entry["logStreamName"] == event_id
+    assert json.loads(entry["message"])["detail"] == {"a": 1}
+    with refused("ValidationException", f"RoleArn is not supported for target {group}."):
+        queues.rule("to-logs", "queues.logs", Arn=group, RoleArn=bridge.role)
+    other = group.replace(ACCOUNT, OTHER_ACCOUNT)
+    with refused("ValidationException", f"Target {other} must be in the account of the rule."):
+        queues.rule("to-logs", "queues.logs", Arn=other)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
-from calendar import timegm
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from casemate.engine.envelope.errors import Tampered
@@ -43,7 +42,7 @@ class Waiting(NamedTuple):
 
 def iso(seconds: float) -> str:
     """An event's time."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
 def new_event(
@@ -179,4 +178,4 @@ class Outbox:
 
 
 def _seconds(text: str) -> float:
-    return float(timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
