@@ -48,6 +48,7 @@ SERVED = (
     "ssm",
     "secretsmanager",
     "events",
+    "sns",
     "sqs",
 )
 """botocore's names of the services that Casemate serves."""

@@ -24,6 +24,9 @@ _DENIED = {
     "s3": ("AccessDenied", 403),
 }
 
+# Services that name it otherwise than others of their protocol.
+_DENIED_BY = {"sns": ("AuthorizationError", 403)}
+
 # As if there were no such resource, whatever its policy and its grants say.
 _ABSENT = Decision(False, False, "resource-based policy")
 _OF_CLOSED_ACCOUNT = Residual(_ABSENT, lambda _lookup: _ABSENT)
@@ -125,7 +128,7 @@ def question_of(call: Call, action: str, resource: Resource, granted: Grade = Gr
 def denied(call: Call, action: str, resource: Resource, decision: Decision) -> AwsError:
     """AWS's refusal: who, what, on which resource, and the kind of policy that decided."""
     assert call.route is not None
-    code, status = _DENIED[call.route.family]
+    code, status = _DENIED_BY.get(call.route.signing_name) or _DENIED[call.route.family]
     principal = call.identity.principal
     if principal.kind in ("web-identity", "saml"):
         # They have no name in AWS.

@@ -131,6 +131,7 @@ class Gate:
         quotas: AppliedQuotas | None = None,
         region: str = "us-east-1",
         paths: Mapping[tuple[str, bytes], Route] | None = None,
+        prefixes: Mapping[bytes, Route] | None = None,
         cors: Cors | None = None,
         bucket_cors: ResourceCors | None = None,
         relaxed: bool = False,
@@ -164,7 +165,7 @@ class Gate:
         self._journal = journal
         self._region = region
         self._relaxed = relaxed
-        self._router = Router(apis, paths, address, form)
+        self._router = Router(apis, paths, address, form, prefixes)
         self._throttle = throttle
 
     # --- what the transport calls, in the event loop

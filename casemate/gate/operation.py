@@ -107,11 +107,18 @@ class Operation(Generic[Req, Res]):
         return self._serve(Mode.READ, resolver, wanted, True, quota, recorded, proof, near)
 
     def writes(
-        self, resolver: Resolver[T], *needs: Need, quota: str | QuotaOf = "", read_only: bool = False
+        self,
+        resolver: Resolver[T],
+        *needs: Need,
+        quota: str | QuotaOf = "",
+        read_only: bool = False,
+        always_allowed: bool = False,
+        proof: Callable[[Call, Req], Identity] | None = None,
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
-        """Serve it by a handler that runs in a transaction. read_only: what CloudTrail says of it."""
-        wanted = needs or (Need(self.action),)
-        return self._serve(Mode.WRITE, resolver, wanted, read_only, quota, not read_only)
+        """Serve it by a handler that runs in a transaction. read_only: what CloudTrail says of it; always_allowed,
+        proof: as of ``reads``, for what the request itself entitles to."""
+        wanted = () if always_allowed else needs or (Need(self.action),)
+        return self._serve(Mode.WRITE, resolver, wanted, read_only, quota, not read_only, proof)
 
     def streams(
         self,

@@ -104,7 +104,8 @@ class Unroutable(Exception):
 
 class Router:
     """The routes of the served services. paths: further routes by exact method and path (the server's own); address:
-    how S3's requests name buckets; form: where browsers' uploads by a form go."""
+    how S3's requests name buckets; form: where browsers' uploads by a form go; prefixes: where
+    unsigned GET requests go whose paths begin so."""
 
     def __init__(
         self,
@@ -112,7 +113,9 @@ class Router:
         paths: Mapping[tuple[str, bytes], Route] | None = None,
         address: S3Address | None = None,
         form: Route | None = None,
+        prefixes: Mapping[bytes, Route] | None = None,
     ) -> None:
+        self._prefixes = tuple((prefixes or {}).items())
         self._form = form
         self._address = address or S3Address()
         self._by_target = {api.target_prefix: api for api in apis if api.target_prefix}
@@ -214,6 +217,10 @@ class Router:
         """The query protocols: Action and Version, in the body of a POST or in the query."""
         form = exchange.body if exchange.method == "POST" and exchange.body else exchange.query
         action, version = _action_of(form)
+        if not scope and exchange.method == "GET":
+            for prefix, route in self._prefixes:
+                if exchange.path.startswith(prefix):
+                    return route
         if not scope and not action and self._names_bucket(exchange):
             return self._of_rest(self._by_service["s3"], exchange)
         if api is None and not scope:

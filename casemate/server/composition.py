@@ -22,6 +22,7 @@ from casemate.api import s3 as s3_api
 from casemate.api import s3control as s3control_api
 from casemate.api import secretsmanager as secretsmanager_api
 from casemate.api import service_quotas as service_quotas_api
+from casemate.api import sns as sns_api
 from casemate.api import sqs as sqs_api
 from casemate.api import ssm as ssm_api
 from casemate.api import sts as sts_api
@@ -57,6 +58,7 @@ from casemate.services import (
     s3,
     secretsmanager,
     servicequotas,
+    sns,
     sqs,
     ssm,
     sts,
@@ -127,6 +129,12 @@ from casemate.services.secretsmanager.secrets import DOMAINS as SECRETS_DOMAINS
 from casemate.services.secretsmanager.secrets import Secrets
 from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
+from casemate.services.sns import certificates as sns_certificates
+from casemate.services.sns import topics as sns_topics
+from casemate.services.sns.delivering import Deliverer, Told
+from casemate.services.sns.quotas import QUOTAS as SNS_QUOTAS
+from casemate.services.sns.signing import Signers
+from casemate.services.sns.topics import Topics
 from casemate.services.sqs import queues as sqs_queues
 from casemate.services.sqs.encryption import DataKeys as SqsDataKeys
 from casemate.services.sqs.queues import Queues
@@ -161,6 +169,7 @@ SERVICES = (
     s3,
     secretsmanager,
     servicequotas,
+    sns,
     sqs,
     ssm,
     sts,
@@ -178,6 +187,7 @@ MIGRATIONS = (
     discover("casemate.services.s3"),
     discover("casemate.services.secretsmanager"),
     discover("casemate.services.servicequotas"),
+    discover("casemate.services.sns"),
     discover("casemate.services.sqs"),
     discover("casemate.services.ssm"),
 )
@@ -194,6 +204,7 @@ APIS = (
     s3control_api.API,
     secretsmanager_api.API,
     service_quotas_api.API,
+    sns_api.API,
     sqs_api.API,
     ssm_api.API,
     sts_api.API,
@@ -208,6 +219,7 @@ QUOTAS = (
     ORGANIZATIONS_QUOTAS,
     S3_QUOTAS,
     SECRETS_QUOTAS,
+    SNS_QUOTAS,
     SSM_QUOTAS,
     STS_QUOTAS,
 )
@@ -229,6 +241,7 @@ DOMAINS = (
     kms_keys.ALIASES,
     kms_key_stores.DOMAIN,
     quota_values.DOMAIN,
+    sns_topics.DOMAIN,
     sqs_queues.DOMAIN,
     ssm_parameters.PAGES,
     ssm_parameters.SETTINGS,
@@ -277,6 +290,7 @@ class Worker:
     dispatcher: Dispatcher
     doors: Doors
     invocations: EventDispatcher
+    deliverer: Deliverer
 
     def close(self) -> None:
         """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
@@ -286,6 +300,7 @@ class Worker:
         self.invocations.stop()
         self.jobs.stop()
         self.dispatcher.stop()
+        self.deliverer.stop()
         self.meter.stop()
         self.gate.parts[LogLines].close()
         self.threads.shutdown(wait=True)
@@ -370,6 +385,7 @@ def open_worker(
         Dispatcher(gate),
         doors,
         EventDispatcher(gate),
+        Deliverer(gate),
     )
 
 
@@ -416,6 +432,9 @@ def _build(
         Buses: buses,
         Outbox: outbox,
         Things: buses.things,
+        Topics: Topics(opened.store, opened.keyring),
+        Signers: Signers(opened.keyring),
+        Told: Told(),
         Queues: Queues(opened.store, opened.keyring),
         Room: Room(),
         SqsDataKeys: SqsDataKeys(),
@@ -460,6 +479,7 @@ def _build(
         quotas=values,
         announcer=outbox,
         paths=paths,
+        prefixes={sns_certificates.PREFIX: sns_certificates.ROUTE},
         region=opened.config.region,
         address=S3Address(settings.tls_names),
         cors=Cors(opened.config.cors_origins),

@@ -206,6 +206,7 @@ async def _serve(
         loop.add_signal_handler(signal.SIGINT, told)
     worker.jobs.start()
     worker.dispatcher.start()
+    worker.deliverer.start()
     worker.invocations.start()
     counters = Counters()
 

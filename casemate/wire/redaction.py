@@ -20,11 +20,23 @@ _LEFT_OUT = object()
 _UNSHOWN = frozenset({"GrantTokenType"})
 """Shapes that CloudTrail does not show although the model does not call them sensitive."""
 
-_UNMARKED = frozenset({"TargetInput", "tokenType"})
-"""Shapes that the models do not mark as sensitive although they are: rule targets' inputs, session tokens."""
+_UNMARKED = frozenset({"MessageAttributeMap", "TargetInput", "tokenType"})
+"""Shapes that the models do not mark as sensitive although they are: rule targets' inputs, session tokens,
+attributes of SNS's messages."""
 
-_UNMARKED_MEMBERS = frozenset({("PutEventsRequestEntry", "Detail")})
-"""Members whose shapes are not their own, by structure: an event's detail."""
+_UNMARKED_MEMBERS = frozenset(
+    {
+        ("ConfirmSubscriptionInput", "Token"),
+        ("PublishBatchRequestEntry", "Message"),
+        ("PublishBatchRequestEntry", "Subject"),
+        ("PublishInput", "Message"),
+        ("PublishInput", "Subject"),
+        ("PutEventsRequestEntry", "Detail"),
+        ("SubscribeInput", "Endpoint"),
+    }
+)
+"""Members whose shapes are not their own, by structure: an event's detail, SNS's messages, endpoints that have
+passwords."""
 
 Redactor = Callable[[Any], Any]
 
