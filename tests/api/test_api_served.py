@@ -62,6 +62,8 @@ def test_a_served_operation_is_whole(operation: Operation[Any, Any]) -> None:
 
 def test_only_what_aws_lets_everybody_needs_no_permission() -> None:
     assert [repr(each) for each in SERVED if each.served and not each.served.needs] == [
+        # By the token that the subscribed endpoint was sent.
+        "sns:ConfirmSubscription",
         "sts:GetCallerIdentity",
         "sts:GetSessionToken",
     ]
@@ -69,6 +71,7 @@ def test_only_what_aws_lets_everybody_needs_no_permission() -> None:
 
 def test_only_what_brings_a_proof_of_its_own_takes_no_signature() -> None:
     assert [repr(each) for each in SERVED if each.served and each.served.proof] == [
+        "sns:ConfirmSubscription",
         "sts:AssumeRoleWithSAML",
         "sts:AssumeRoleWithWebIdentity",
     ]
