@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -25,8 +26,8 @@ from lambda_support import zipped
 from casemate.errors import AwsError
 from casemate.services.lambda_ import packages
 from casemate.services.lambda_.execution.doors import Doors
-from casemate.services.lambda_.execution.environment import Settings
-from casemate.services.lambda_.execution.environments import Environments
+from casemate.services.lambda_.execution.environment import Plan, Settings
+from casemate.services.lambda_.execution.environments import Environments, Key
 from casemate.services.lambda_.execution.http import BadRequest, Connection
 from casemate.services.lambda_.execution.runtime_api import Event, Outcome, RuntimeApi
 from casemate.services.lambda_.runtimes import architecture, find_runtime
@@ -361,6 +362,39 @@ def test_places_of_reserved_concurrency(tmp_path: Path) -> None:
     with other.reserved("f", 1) as again, other.reserved("f", 0) as never:
         assert (again, never) == (True, False)
     assert (tmp_path / "run" / "lambda").stat().st_mode & 0o077 == 0
+
+
+def test_an_environment_that_nobody_serves_leaves_nothing(tmp_path: Path) -> None:
+    """Without an event loop its API cannot be served: neither its process nor its descriptors stay."""
+    environments = _environments(tmp_path)
+    own = find_runtime(f"python3.{sys.version_info.minor}")
+    assert own is not None
+
+    def plan() -> Plan:
+        folder = environments.unpacked("code-1", lambda: zipped({"index.py": "x = 1"}))
+        return Plan(own, folder, {"_HANDLER": "index.x"}, 3.0, 128, 512)
+
+    def attempt() -> None:
+        with pytest.raises(RuntimeError, match="nobody"), environments.of(Key("f", 0, "r"), plan):
+            raise AssertionError("it was started")
+
+    attempt()
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    for _ in range(3):
+        attempt()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not [pid for pid in children.read_text().split() if "python_client" in _command(pid)]
+    environments.close()
+
+
+def _command(pid: str) -> str:
+    try:
+        return Path("/proc", pid, "cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def test_doors_are_served_by_nobody_without_a_loop() -> None:

@@ -89,14 +89,21 @@ class Environment:
             raise
         finally:
             os.close(writing)
+        runtime, api, *hosts = listeners
         try:
-            runtime, api, *hosts = listeners
             self._api = RuntimeApi(runtime, reading, os.pidfd_open(self._process.pid))
+        except BaseException:
+            os.close(reading)
+            self._kill()
+            raise
+        try:
             self._ends.append(doors.to_api(api))
             for listener, (host, port) in zip(hosts, settings.network, strict=True):
                 self._ends.append(doors.to_host(listener, host, port))
         except BaseException:
-            self._kill()
+            self.close()
+            for listener in (api, *hosts):
+                listener.close()
             raise
 
     def __repr__(self) -> str:
