@@ -1,8 +1,12 @@
-"""The rules of versions and staging labels, against a plain model of what AWS documents."""
+"""The rules of versions and staging labels, against a plain model of what AWS documents; and of names."""
 
 from __future__ import annotations
 
+import re
+import string
+
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
@@ -15,6 +19,7 @@ from casemate.services.secretsmanager.labels import (
     detached,
     stages_of,
 )
+from casemate.services.secretsmanager.naming import new_suffix, parse_secret_name, secret_arn
 
 STAGES = st.sampled_from([CURRENT, PREVIOUS, PENDING, "blue", "green"])
 
@@ -97,3 +102,25 @@ TestVersions = Versions.TestCase
 def test_current_is_never_removed() -> None:
     with pytest.raises(ValueError, match="never removed"):
         detached({CURRENT: "v"}, CURRENT)
+
+
+# --- names
+
+NAMES = st.text(string.ascii_letters + string.digits + "/_+=.@!-", min_size=1, max_size=512)
+
+
+@given(NAMES, st.text(string.ascii_letters + string.digits, min_size=6, max_size=6))
+def test_a_name_is_found_in_its_arn(name: str, suffix: str) -> None:
+    whole = parse_secret_name(secret_arn("111122223333", "eu-west-1", name, suffix))
+    assert whole == ("aws", "eu-west-1", "111122223333", name, suffix)
+    assert parse_secret_name(name) == ("", "", "", name, "")
+    partial = parse_secret_name(secret_arn("111122223333", "eu-west-1", name, ""))
+    looks_whole = re.fullmatch(r".+-[a-zA-Z0-9]{6}", name) is not None
+    assert partial.name == (name[:-7] if looks_whole else name)
+    assert partial.suffix == (name[-6:] if looks_whole else "")
+
+
+def test_ends_of_arns_are_random() -> None:
+    ends = {new_suffix() for _ in range(100)}
+    assert len(ends) == 100
+    assert all(re.fullmatch(r"[a-zA-Z0-9]{6}", end) for end in ends)

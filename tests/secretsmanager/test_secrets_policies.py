@@ -316,7 +316,21 @@ def test_the_key_in_a_request_has_an_arn(secretsmanager: SecretsServer) -> None:
     for more in ({}, {"KmsKeyId": other}):
         with refused("AccessDeniedException"):
             user.create_secret(Name="key-arn-x", SecretString="x", **more)
-    # Of an alias that they may not look up, nothing is known.
+    # Nor does an alias that they may not look up get them around a policy that denies a key.
+    denying = json.loads(inline("secretsmanager:CreateSecret", "kms:GenerateDataKey"))
+    denying["Statement"].append(
+        {
+            "Effect": "Deny",
+            "Action": "secretsmanager:CreateSecret",
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"secretsmanager:KmsKeyArn": allowed}},
+        }
+    )
+    denied = secretsmanager.limit(json.dumps(denying))
+    for name in (allowed, "alias/allowed-one"):
+        with refused("AccessDeniedException"):
+            denied.create_secret(Name="key-arn-z", SecretString="x", KmsKeyId=name)
+    denied.create_secret(Name="key-arn-z", SecretString="x", KmsKeyId=other)
     blind = secretsmanager.limit(
         inline("secretsmanager:CreateSecret", condition={"ArnEquals": {"secretsmanager:KmsKeyArn": allowed}})
     )

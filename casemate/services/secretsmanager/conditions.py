@@ -37,19 +37,19 @@ def of_request(key: str, call: Call, request: Mapping[str, Any]) -> Value:
 
 
 def key_arn(call: Call, key_id: str) -> Value:
-    """The ARN of the KMS key that a request names. Of an alias that the caller may not look up, the alias's own: it
-    is no key's, so that no condition takes it for one that is allowed."""
+    """The ARN of the KMS key that a request names. Raises AccessDeniedException for an alias that the caller may not
+    look up: where a policy asks which key it is, nobody gets around the answer."""
     if not key_id:
         return None
-    prefix = f"arn:{partition_of(call.region)}:kms:{call.region}:{call.account}:"
-    arn = key_id if key_id.startswith("arn:") else prefix + key_id
     if key_id.startswith("alias/") or ":alias/" in key_id:
         try:
-            found = kms.DescribeKey.ask(call, {"KeyId": key_id}, via="secretsmanager").get("KeyMetadata")
-            return arn if found is None else found.get("Arn", arn)
+            found = kms.DescribeKey.ask(call, {"KeyId": key_id}, via="secretsmanager")
         except AwsError:
-            return arn
-    return arn if key_id.startswith("arn:") else f"{prefix}key/{key_id}"
+            raise AwsError("AccessDeniedException", "Access to KMS is not allowed") from None
+        return found.get("KeyMetadata", {}).get("Arn")
+    if key_id.startswith("arn:"):
+        return key_id
+    return f"arn:{partition_of(call.region)}:kms:{call.region}:{call.account}:key/{key_id}"
 
 
 def _text(member: str) -> Callable[[Mapping[str, Any]], Value]:
