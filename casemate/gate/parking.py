@@ -60,6 +60,8 @@ class Parking:
         self._waiting: dict[str, deque[_Space]] = {}
         self._seen = [0] * CHANNELS
         self._looking = False
+        self.closing = False
+        """The server is about to end: handlers answer what they have."""
 
     def __repr__(self) -> str:
         return f"<Parking of {sum(map(len, self._waiting.values()))}>"
@@ -75,7 +77,7 @@ class Parking:
 
     def park(self, call: Call, parked: Parked) -> None:
         """Keep a request until then."""
-        if self.seen(parked.what) != parked.seen:
+        if self.closing or self.seen(parked.what) != parked.seen:
             self._resume(call)
             return
         space = _Space(call, parked.what)
@@ -86,6 +88,14 @@ class Parking:
             self._looking = True
             self._seen = [self._generations.current(slot) for slot in self._slots]
             loop.call_later(_LOOK, self._look)
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self.closing = True
+        while self._waiting:
+            _, spaces = self._waiting.popitem()
+            for space in spaces:
+                self._leave(space)
 
     def _wake(self, what: str) -> None:
         """Run the request again that has waited for longest."""

@@ -196,6 +196,7 @@ async def _serve(
         nonlocal patient_until
         if not stop.is_set():
             stop.set()
+            worker.gate.parking.close()
             patient_until = loop.time() + _SAME_SIGNAL
         elif config.workers == 1 and loop.time() > patient_until:
             # Told again: whoever asks does not want to wait for clients any longer. What was acknowledged is safe.

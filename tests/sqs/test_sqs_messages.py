@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
-from server_support import casemate
+from server_support import casemate, running_server
 from sqs_support import Sqs, access_key, arn_of, refused
 
 INVALID = "InvalidParameterValue"
@@ -287,6 +288,30 @@ def test_who_waits_gets_what_becomes_visible(sqs: Sqs) -> None:
     sqs.send(url, "a", DelaySeconds=1)
     assert sqs.bodies(url) == ["a"]
     assert sqs.receive(url, WaitTimeSeconds=0) == []
+
+
+def test_two_workers_and_a_stop(tmp_path: Path) -> None:
+    """Who waits at one worker gets what another took; a server that is told to end lets nobody wait."""
+    with running_server(tmp_path, "--workers", "2", env={"CASEMATE_DRAIN_SECONDS": "10"}) as server:
+        clients = [server.client("sqs") for _ in range(6)]
+        url = clients[0].create_queue(QueueName="q")["QueueUrl"]
+        got: list[Any] = []
+
+        def wait(client: Any) -> None:
+            got.append(client.receive_message(QueueUrl=url, WaitTimeSeconds=20).get("Messages", []))
+
+        waiting = [threading.Thread(target=wait, args=(client,)) for client in clients[:4]]
+        for thread in waiting:
+            thread.start()
+        for client in clients[4:]:
+            client.send_message(QueueUrl=url, MessageBody="x")
+        while len(got) < 2:
+            waiting[0].join(0.01)
+        # Whoever still waited after ten seconds would be cut.
+        assert server.stop() == 0
+        for thread in waiting:
+            thread.join()
+    assert sorted(len(each) for each in got) == [0, 0, 1, 1]
 
 
 def test_dead_letters_and_back(timed: Sqs) -> None:

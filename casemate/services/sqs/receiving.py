@@ -72,7 +72,7 @@ def receive_message(call: Call, req: sqs.ReceiveMessageRequest, queue: Queue) ->
     taken = _again(call, row, attempt, now + hidden) or _taken(call, queue, most, now, hidden)
     if not taken:
         left = wait - (time.perf_counter() - call.started)
-        if left > 0 and not call.exchange.replied:
+        if left > 0 and not call.exchange.replied and not call.gate.parking.closing:
             soonest = messages.next_visible(call.tx, row, now)
             raise Parked(row.id, seen, left if soonest is None else min(left, soonest - now))
         return {}
