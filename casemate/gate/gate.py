@@ -82,9 +82,6 @@ class Journal(Protocol):
     @property
     def healthy(self) -> bool: ...
 
-    @property
-    def quick(self) -> bool: ...
-
     def append(self, record: bytes, token: Call | None, wake: bool = True) -> None: ...
 
     def flush(self, on_durable: Callable[[list[Call | None], BaseException | None], None]) -> None: ...
@@ -628,7 +625,7 @@ class Gate:
         due = call.records_due = len(records) if not self._relaxed else 1
         token = None if self._relaxed else call
         # In the loop, what is ready is served first; then one write serves all of it.
-        here = journal.quick and get_ident() == self._home
+        here = get_ident() == self._home
         try:
             for record in records:
                 journal.append(record, token, not here)

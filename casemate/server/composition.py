@@ -515,7 +515,6 @@ class _NoJournal:
     """Nothing is recorded, hence nothing may be changed."""
 
     healthy = False
-    quick = False
 
     def append(self, record: bytes, token: Call | None, wake: bool = True) -> None:  # noqa: ARG002
         raise JournalUnavailable("there is no journal")

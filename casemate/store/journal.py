@@ -10,7 +10,8 @@ waits for a timer. What stands in the files is in journal_format.py; journal_rea
 
 **In the caller's thread.** To wake a thread, and to hand the interpreter over to it and back, costs more than the
 sync of a fast disk. So an event loop may append with ``wake=False`` and call ``flush`` once it has served
-what was ready: the batch is written there and then. It should do so only while the disk is ``quick``.
+what was ready: the batch is written there and then while the disk is ``quick``. While it is not, the thread is woken
+then, once for all of them.
 
 **Failures.** A write or sync that fails hands its records back with the error, and closes the journal to new
 ones (``healthy`` is False, ``append`` raises): no reply may leave without its record. The segment is
@@ -145,8 +146,8 @@ class Journal(Generic[T]):
 
     def flush(self, on_durable: Callable[[list[T], BaseException | None], None]) -> None:
         """Write here what was appended, and hand it to this ``on_durable`` in this thread; or leave it to the
-        journal's thread where that is writing just now."""
-        if self._failure is not None or not self._writing.acquire(blocking=False):
+        journal's thread, where that is writing just now or the disk is not ``quick``."""
+        if self._failure is not None or not self.quick or not self._writing.acquire(blocking=False):
             if self._waiting:
                 self._nudge()
             return

@@ -73,6 +73,25 @@ def test_what_comes_back_durable_is_there_in_order(tmp_path: Path) -> None:
     assert records(tmp_path) == [b"record %d" % number for number in range(1000)]
 
 
+@pytest.mark.parametrize("sync_seconds", [0.0, 60.0])
+def test_what_is_flushed_is_one_batch_here_or_for_the_thread(tmp_path: Path, sync_seconds: float) -> None:
+    here, there = Outcomes(), Outcomes()
+    journal = Journal(tmp_path, cipher(), there, worker="w0")
+    while not journal._waiting:
+        os.sched_yield()
+    journal._sync_seconds = sync_seconds
+    assert journal.quick == (sync_seconds == 0.0)
+    numbers = [str(number) for number in range(20)]
+    for number in numbers:
+        journal.append(number.encode(), number, wake=False)
+    journal.flush(here)
+    there.wait(20 if sync_seconds else 0)
+    journal.close()
+    assert (here if sync_seconds == 0.0 else there).batches == [(numbers, None)]
+    assert (there if sync_seconds == 0.0 else here).batches == []
+    assert records(tmp_path) == [number.encode() for number in numbers]
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     written=st.lists(st.binary(max_size=300), max_size=60),
