@@ -264,7 +264,7 @@ def test_query_protocol_refusals_speak_xml(rig: Rig) -> None:
         (None, None, "sns", "MissingAuthenticationToken", 403),
         (ALICE, "wrong", "sns", "SignatureDoesNotMatch", 403),
         (User("mallory", ACCOUNT, ()), None, "sns", "InvalidClientTokenId", 403),
-        (BOB, None, "sns", "AccessDenied", 403),
+        (BOB, None, "sns", "AuthorizationError", 403),
     ):
         answer = rig.ask(request(body=body, headers=urlencoded, user=user, secret=secret, service=service))
         assert answer.status == status, answer

@@ -280,3 +280,20 @@ def test_topics_under_a_kms_key(aws: Sqs) -> None:
         _publish(aws, arn, "x")
     with refused("KMSNotFound"):
         _publish(aws, topic(aws, KmsMasterKeyId="alias/absent"), "x")
+
+
+def test_a_function_that_is_not_there(aws: Sqs) -> None:
+    arn, dead = topic(aws), aws.queue()
+    let(aws, dead, arn)
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:absent"
+    redrive = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": arn_of(dead)})}
+    made = aws.of(service="sns").subscribe(
+        TopicArn=arn, Protocol="lambda", Endpoint=function, Attributes=redrive
+    )
+    _publish(aws, arn, "for a function", Subject="about")
+    (body,) = aws.bodies(dead, WaitTimeSeconds=20)
+    (record,) = json.loads(body)["Records"]
+    assert record["EventSource"] == "aws:sns"
+    assert record["EventSubscriptionArn"] == made["SubscriptionArn"]
+    assert (record["Sns"]["Message"], record["Sns"]["Subject"]) == ("for a function", "about")
+    assert record["Sns"]["SigningCertUrl"].startswith(aws.server.endpoint)
