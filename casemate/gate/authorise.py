@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from casemate.engine.authorization_message import AuthorizationMessages, content_of
-from casemate.engine.policy import Decision, Grade, Plan, Question, Residual
+from casemate.engine.policy import Decision, Grade, Plan, Question, Residual, prepare
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.conditions import context_of, lookup_for
@@ -85,6 +85,9 @@ def _residual(call: Call, action: str, resource: Resource, granted: int) -> Resi
     question = question_of(call, action, resource, Grade(granted))
     if question is None:
         return _OF_CLOSED_ACCOUNT
+    if identity.principal.kind == "anonymous":
+        # The same identity for ever: no change of IAM or of an organisation makes it anew.
+        return prepare(question)
     residual = _plan(identity, question).residual(question)
     if len(identity.residuals) >= MAX_RESIDUALS:
         identity.residuals.clear()

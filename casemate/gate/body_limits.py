@@ -7,6 +7,7 @@ own limits are the parser's and the operations'.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from casemate.gate.http import Exchange
 
@@ -34,12 +35,13 @@ _OF_LAMBDA = (
 """By the end of the path: deployment packages come in documents, in base64."""
 
 _SCOPE = re.compile(
-    rb"Credential=[^/%,\s]{1,128}(?:(?:/|%2F)[a-z0-9-]{1,40}){2}(?:/|%2F)([a-z0-9-]{1,40})(?:/|%2F)aws4_"
+    rb"Credential=([^/%,\s]{1,128})(?:(?:/|%2F)[a-z0-9-]{1,40}){2}(?:/|%2F)([a-z0-9-]{1,40})(?:/|%2F)aws4_"
 )
 
 
-def largest_body(exchange: Exchange) -> int:
-    """Bytes that the request's body may have, by its head."""
+def largest_body(exchange: Exchange, is_known: Callable[[str], bool]) -> int:
+    """Bytes that the request's body may have, by its head. is_known: whether there is such an access key, for the
+    services that take more than ``LARGE``: what anybody may claim is not to fill the memory."""
     claim = exchange.headers.get(b"authorization")
     if claim is None:
         claim = exchange.query if b"X-Amz-Credential=" in exchange.query else None
@@ -48,6 +50,9 @@ def largest_body(exchange: Exchange) -> int:
     scope = _SCOPE.search(claim)
     if scope is None:
         return LARGE
-    if scope[1] == b"lambda":
-        return next((most for end, most in _OF_LAMBDA if exchange.path.endswith(end)), LARGE)
-    return _OF_SERVICE.get(scope[1], LARGE)
+    key, service = scope.groups()
+    if service == b"lambda":
+        most = next((most for end, most in _OF_LAMBDA if exchange.path.endswith(end)), LARGE)
+    else:
+        most = _OF_SERVICE.get(service, LARGE)
+    return most if most <= LARGE or is_known(key.decode("latin-1")) else LARGE

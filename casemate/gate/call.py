@@ -29,11 +29,20 @@ T = TypeVar("T")
 
 class Before(Miss):
     """Something must be done before the request can go on (``Call.before``). The gate does it, and starts the request
-    again. waits: it waits for another machine, more than that it works."""
+    again. waits: it waits for another machine, more than that it works; client: for the one that sent the request,
+    which may take its time."""
 
-    def __init__(self, name: str, do: Callable[[], Any], done: dict[str, Any], waits: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        do: Callable[[], Any],
+        done: dict[str, Any],
+        waits: bool = False,
+        client: bool = False,
+    ) -> None:
         super().__init__(name)
         self.waits = waits
+        self.client = client
         self._name = name
         self._do = do
         self._done = done
@@ -172,16 +181,17 @@ class Call:
             return cache.fresh(key, self.tx)
         return cache.get(key, self.transaction)
 
-    def before(self, name: str, do: Callable[[], T], *, waits: bool = False) -> T:
+    def before(self, name: str, do: Callable[[], T], *, waits: bool = False, client: bool = False) -> T:
         """What ``do`` gives. It is run once, before the request's transaction, in a thread that may wait: for what is
         slow, or waits for others, or needs a transaction of its own. The request then starts again from its first
         step and comes here again. name: what tells it from the request's other ones; waits: it waits for another
-        machine, so that it had better not take one of the few threads that use the database.
+        machine, so that it had better not take one of the few threads that use the database; client: for the one that
+        sent the request, which may be slow on purpose, so that it holds up none but such.
 
         What it has done stays done, whatever becomes of the request."""
         name = self.scope + name
         if name not in self.done_before:
-            raise Before(name, do, self.done_before, waits)
+            raise Before(name, do, self.done_before, waits or client, client)
         result: T = self.done_before[name]
         return result
 

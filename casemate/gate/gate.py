@@ -44,7 +44,7 @@ from casemate.gate.body_limits import SMALL, largest_body
 from casemate.gate.call import Before, Call, Transfer, Transferred
 from casemate.gate.cors import Cors, ResourceCors
 from casemate.gate.http import STREAM, Exchange
-from casemate.gate.identity import Directory
+from casemate.gate.identity import ANONYMOUS, Directory
 from casemate.gate.operation import Api, Mode, Operation, Repeated, Served
 from casemate.gate.organization import Organizations
 from casemate.gate.parking import Parked, Parking
@@ -181,7 +181,24 @@ class Gate:
             return SMALL
         if self._router.is_s3(exchange):
             return STREAM
-        return largest_body(exchange)
+        return largest_body(exchange, partial(self._is_access_key, exchange))
+
+    def _is_access_key(self, exchange: Exchange, access_key_id: str) -> bool:
+        """Whether there is such an access key, or such a session, proven or not. Where that takes another machine to
+        tell, it is left to step 3."""
+        token = exchange.headers.get(b"x-amz-security-token")
+
+        def find(tx: Tx | None) -> bool:
+            if token is not None:
+                return self.directory.session(token.decode("latin-1"), tx) is not None
+            return self.directory.credential(access_key_id, tx) is not None
+
+        try:
+            return find(None)
+        except Miss:
+            return self.store.read(find) if self.store.near else True
+        except StoreError:
+            return False
 
     def handle(self, exchange: Exchange) -> None:
         """Step 1: the whole request is here; go as far as the event loop can."""
@@ -238,7 +255,13 @@ class Gate:
         except Miss as miss:
             wanted = miss if isinstance(miss, Before) else None
             apart = wanted is not None and wanted.waits
-            (self._apart if apart else self._in_thread)(self._run_waiting, call, apart, wanted)
+            self._thread_for(wanted)(self._run_waiting, call, apart, wanted)
+
+    def _thread_for(self, wanted: Before | None) -> Callable[..., object]:
+        """What runs a function in a thread where it holds up none but its like."""
+        if wanted is None or not wanted.waits:
+            return self._in_thread
+        return self._moving if wanted.client else self._apart
 
     def release(self, batch: Sequence[Call | None], error: BaseException | None) -> None:
         """The journal is done with a batch: its replies leave or, where it failed, are replaced by an error."""
@@ -435,7 +458,7 @@ class Gate:
             self._moving(self._submit_after, call, transfer)
             return
         except Before as before:
-            self._apart(self._run_waiting, call, True, before)
+            self._thread_for(before)(self._run_waiting, call, True, before)
             return
         except Exception as error:
             refusal = error
@@ -492,7 +515,9 @@ class Gate:
         arriving = call.arriving
         if arriving is not None and not arriving.held and served.mode is not _STREAM:
             # It takes no more than a document, which is read now that its sender is known.
-            raise Before("document", arriving.hold, call.done_before, waits=True)
+            if call.identity is ANONYMOUS:
+                raise AwsError("AccessDenied", "Access Denied", 403)
+            raise Before("document", arriving.hold, call.done_before, True, client=True)
         # 4. parse
         body = exchange.body
         if call.signed is not None and call.signed.framed:
@@ -568,7 +593,7 @@ class Gate:
             self._in_loop(self.parking.park, call, refusal)
             return
         if isinstance(refusal, Before):
-            (self._apart if refusal.waits else self._in_thread)(self._submit_after, call, refusal)
+            self._thread_for(refusal)(self._submit_after, call, refusal)
             return
         if acted is None:
             self._leave(call, None, refusal)
@@ -605,8 +630,8 @@ class Gate:
             reply = _error_reply(call, refusal, error)
             if call.outgoing is not None:
                 self._forget_outgoing(call)
-            if not isinstance(refusal, StoreError):
-                # What the store is not sure of may have been done.
+            if refusal is not None and not isinstance(refusal, StoreError):
+                # What was committed, or what the store is not sure of, may be there.
                 undo = call.undoing()
                 if undo is not None:
                     self._apart(undo)

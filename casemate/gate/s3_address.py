@@ -18,6 +18,8 @@ _OF_S3 = re.compile(
 )
 _LOCAL = b"localhost"
 _KEPT = 10_000
+_LONGEST = 255
+"""Bytes of a host's name that is kept: strangers choose it."""
 
 
 class S3Address:
@@ -52,6 +54,6 @@ class S3Address:
         bucket = self._known.get(host)
         if bucket is None:
             bucket = self.bucket(host)
-            if len(self._known) < _KEPT:
+            if len(self._known) < _KEPT and len(host) <= _LONGEST:
                 self._known[host] = bucket
         return b"/" + bucket + path if bucket else path

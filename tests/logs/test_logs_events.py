@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -112,6 +114,20 @@ def test_batches_that_are_too_large(logs: Logs) -> None:
     assert [len(message) for message in logs.messages(group)] == [len(half)] * 2
     answer = logs.of().get_log_events(logGroupName=group, logStreamName="s")
     assert len(answer["events"]) == 2
+
+
+def test_a_stranger_holds_no_more_than_anywhere_else(logs: Logs) -> None:
+    """A large body is held for those who have an access key; a claim is made by anybody."""
+    address = urlsplit(logs.server.endpoint)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+    claim = "AWS4-HMAC-SHA256 Credential=AKIANOBODYNOBODY0000/20261125/us-east-1/logs/aws4_request, "
+    headers = {
+        "Authorization": claim + "SignedHeaders=host, Signature=" + "0" * 64,
+        "X-Amz-Target": "Logs_20140328.PutLogEvents",
+    }
+    connection.request("POST", "/", b"x" * 3_000_000, headers)
+    assert connection.getresponse().status == 413
+    connection.close()
 
 
 def test_events_that_are_left_out(logs: Logs) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from casemate.engine.policy.conditions import Check, Condition
 from casemate.engine.policy.decision import Decision, Matched
@@ -43,6 +43,24 @@ Alternative = tuple[Check | None, Callable[[], Decision]]
 """What must hold for a statement to apply, None for nothing, and the decision if it decides."""
 
 
+class _Index(NamedTuple):
+    """Which statements' patterns begin with what, by number: those that may begin with anything, the others by what
+    they begin with, and how long that may be."""
+
+    everywhere: list[int]
+    prefixes: dict[str, list[int]]
+    lengths: list[int]
+
+
+def _index_of(statements: Sequence[Statement]) -> _Index:
+    prefixes: dict[str, list[int]] = defaultdict(list)
+    for at, statement in enumerate(statements):
+        for prefix in statement.prefixes:
+            prefixes[prefix].append(at)
+    everywhere = prefixes.pop("", [])
+    return _Index(everywhere, dict(prefixes), sorted(set(map(len, prefixes))))
+
+
 class Statements:
     """kind: of the policies, as decisions call it; known: the condition keys that never change; sources: each policy
     with its statements."""
@@ -50,12 +68,10 @@ class Statements:
     __slots__ = (
         "_asked",
         "_begins",
-        "_everywhere",
+        "_indexed",
         "_kind",
         "_known",
-        "_lengths",
         "_policies",
-        "_prefixes",
         "_prepared",
         "_statements",
     )
@@ -74,9 +90,7 @@ class Statements:
                 self._begins.append(len(self._statements))
                 self._statements.extend(statements)
         self._asked = False
-        self._everywhere: list[int] = []
-        self._prefixes: dict[str, list[int]] = {}
-        self._lengths: list[int] = []
+        self._indexed: _Index | None = None
         self._prepared: Final[dict[int, Alternative | None]] = {}
 
     @property
@@ -109,23 +123,17 @@ class Statements:
             self._asked = True
             begins = resource.startswith
             return [at for at, each in enumerate(self._statements) if begins(each.prefixes)]
-        if not self._prefixes and not self._everywhere:
-            self._index()
-        found = self._everywhere
-        for length in self._lengths:
-            hit = self._prefixes.get(resource[:length])
+        # Threads share this: it is made as a whole, and then put in place at once.
+        index = self._indexed
+        if index is None:
+            index = self._indexed = _index_of(self._statements)
+        everywhere, prefixes, lengths = index
+        found = everywhere
+        for length in lengths:
+            hit = prefixes.get(resource[:length])
             if hit is not None:
                 found = found + hit
-        return found if found is self._everywhere else sorted(set(found))
-
-    def _index(self) -> None:
-        prefixes: dict[str, list[int]] = defaultdict(list)
-        for at, statement in enumerate(self._statements):
-            for prefix in statement.prefixes:
-                prefixes[prefix].append(at)
-        self._everywhere = prefixes.pop("", [])
-        self._prefixes = dict(prefixes)
-        self._lengths = sorted(set(map(len, prefixes)))
+        return found if found is everywhere else sorted(set(found))
 
     def _alternative(self, at: int, resource: str) -> Alternative | None:
         resources = self._statements[at].resources

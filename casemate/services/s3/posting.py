@@ -165,7 +165,7 @@ def _form(call: Call) -> Form:
     arriving = call.arriving
     if arriving is None:
         return read_form((call.exchange.body,), boundary)
-    return call.before("form", lambda: read_form(arriving.pieces(), boundary), waits=True)
+    return call.before("form", lambda: read_form(arriving.pieces(), boundary), client=True)
 
 
 def _members(bucket: str, form: Form) -> dict[str, Any]:
