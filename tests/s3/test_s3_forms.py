@@ -129,6 +129,8 @@ def test_what_a_form_may_say_of_its_object(s3: S3) -> None:
     told = client.head_object(Bucket=bucket, Key="k")
     assert told["ServerSideEncryption"] == "aws:kms"
     assert told["CacheControl"] == "no-store"
+    # The request may have started again when KMS was asked: its file is there still.
+    assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"hello"
     assert client.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "team", "Value": "red"}]
     for name, value, code in (
         ("tagging", "<Tagging>", "MalformedXML"),
@@ -313,6 +315,7 @@ def policy(document: Any) -> str:
         {"expiration": "2030-01-01T00:00:00Z", "conditions": [["ends-with", "$acl", "x"]]},
         {"expiration": "2030-01-01T00:00:00Z", "conditions": [["content-length-range", 1]]},
         {"expiration": "2030-01-01T00:00:00Z", "conditions": [["content-length-range", "a", "b"]]},
+        {"expiration": "2030-01-01T00:00:00Z", "conditions": [["content-length-range", 0, float("inf")]]},
     ],
 )
 def test_policies_that_are_none(document: Any) -> None:
@@ -325,6 +328,10 @@ def test_policies_that_are_none(document: Any) -> None:
 def test_a_policy_ends() -> None:
     made = parse(policy({"expiration": "2030-01-01T12:00:00.000Z", "conditions": []}))
     assert made.expires == 1_893_499_200.0
+    assert (
+        parse(policy({"expiration": "2030-01-01T12:00:00+0100", "conditions": []})).expires == 1_893_495_600.0
+    )
+    assert parse(policy({"expiration": "0001-01-01T00:00:00+2300", "conditions": []})).expires < 0
     check(made, {}, "b", made.expires - 1)
     with pytest.raises(AwsError, match=r"Invalid according to Policy: Policy expired\."):
         check(made, {}, "b", made.expires)

@@ -21,11 +21,12 @@ _PARAMETER = re.compile(r';\s*([A-Za-z*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"
 
 class Form(NamedTuple):
     """fields: values by name in lower case; filename: as the browser has it, '' where it does not say; file: the
-    file's bytes, to be read once. Reading raises MalformedPOSTRequest where the form ends before the file does."""
+    file's bytes, to be read once when they are still coming. Reading raises MalformedPOSTRequest where the form ends
+    before the file does."""
 
     fields: Mapping[str, str]
     filename: str
-    file: Iterator[bytes]
+    file: Iterable[bytes]
 
 
 def malformed() -> AwsError:

@@ -7,7 +7,7 @@ import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from casemate.errors import AwsError
@@ -63,7 +63,7 @@ def parse(text: str) -> PostPolicy:
             sizes = _sizes(each)
         else:
             conditions += _conditions(each)
-    return PostPolicy(expires.astimezone(UTC).timestamp(), tuple(conditions), sizes)
+    return PostPolicy(expires.timestamp(), tuple(conditions), sizes)
 
 
 def _form(expiration: str) -> str:
@@ -73,7 +73,7 @@ def _form(expiration: str) -> str:
 def _sizes(condition: list[Any]) -> tuple[int, int]:
     try:
         least, most = (int(each) for each in condition[1:])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise _invalid("Invalid content-length-range.") from None
     return least, most
 

@@ -164,7 +164,9 @@ def _form(call: Call) -> Form:
     boundary = boundary_of(call.exchange.headers.get(b"content-type", b"").decode("latin-1"))
     arriving = call.arriving
     if arriving is None:
-        return read_form((call.exchange.body,), boundary)
+        form = read_form((call.exchange.body,), boundary)
+        # The request may start again, and the file is read again then.
+        return form._replace(file=(b"".join(form.file),))
     return call.before("form", lambda: read_form(arriving.pieces(), boundary), client=True)
 
 
@@ -209,8 +211,7 @@ def post_object(call: Call, req: dict[str, Any], target: NewObject) -> dict[str,
 
     def body() -> FormBody:
         if call.arriving is None:
-            whole = b"".join(form.file)
-            return FormBody((whole,), policy, len(whole))
+            return FormBody(form.file, policy, sum(map(len, form.file)))
         return FormBody(form.file, policy, INLINE + 1)
 
     request = {name: value for name, value in req.items() if name[:1].isupper()}
