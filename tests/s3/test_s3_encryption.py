@@ -397,6 +397,21 @@ def test_bucket_keys(s3: S3, key: str) -> None:
         s3.of("nobody").get_object(Bucket=bucket, Key="1")
     s3.may("nobody", on_objects, allow("kms:Decrypt", resource=key))
     assert read(s3.of("nobody"), bucket, "1") == b"1"
+    # And so has a session of the same user, and after a change of IAM everybody asks again.
+    before = len(kms_calls(s3, bucket))
+    made = s3.of(service="sts").get_session_token()["Credentials"]
+    session = boto3.client(
+        "s3",
+        aws_access_key_id=made["AccessKeyId"],
+        aws_secret_access_key=made["SecretAccessKey"],
+        aws_session_token=made["SessionToken"],
+        region_name=REGION,
+        endpoint_url=s3.server.endpoint,
+        config=ClientConfig(s3={"addressing_style": "path"}),
+    )
+    for who in (client, session, client, session):
+        assert read(who, bucket, "1") == b"1"
+    assert len(kms_calls(s3, bucket)) == before + 2
     before = len(kms_calls(s3, bucket))
     client.put_object(
         Bucket=bucket,

@@ -183,6 +183,10 @@ def test_parts_that_are_copied(s3: S3, bucket: str) -> None:
         client.upload_part_copy(
             **upload, PartNumber=3, CopySource=f"{bucket}/source", CopySourceRange=f"bytes=0-{len(source)}"
         )
+    with refused("InvalidArgument"):
+        client.upload_part_copy(
+            **upload, PartNumber=3, CopySource=f"{bucket}/source", CopySourceRange=f"bytes=0-{'9' * 5000}"
+        )
     with refused("NoSuchKey", status=404):
         client.upload_part_copy(**upload, PartNumber=3, CopySource=f"{bucket}/none")
     complete(client, upload, [part_of(1, ranged), part_of(2, whole)])

@@ -85,12 +85,13 @@ def data_key(call: Call, bucket: Bucket, key: str, how: Wanted, secret: bytes = 
             kept["R"] = _wrapped(made, secret, bucket, key)
         return DataKey(secret or made.secret, made.key_arn, kept)
     keys = call.part(BucketKeys)
-    name = (bucket.id, how.key_id, _who(call), tuple(sorted(how.context.items())))
+    # The identity itself, which is another one for each session, and after each change of what it may do.
+    name = (bucket.id, how.key_id, call.identity, tuple(sorted(how.context.items())))
     found = keys.get(name, call.now)
     if found is None:
         found = _generate(call, how, {_ARN: bucket.arn, **how.context})
         keys.keep(name, found)
-        keys.keep((found.sealed, _who(call)), found)
+        keys.keep((found.sealed, call.identity), found)
     secret = secret or os.urandom(KEY_BYTES)
     wrapped = _wrapped(found, secret, bucket, key)
     return DataKey(secret, found.key_arn, {"B": _text(found.sealed), "D": wrapped})
@@ -114,19 +115,13 @@ def open_data_key(call: Call, bucket: Bucket, key: str, kept: Mapping[str, Any])
         opened = _decrypt(call, key_arn, sealed, {_ARN: f"{bucket.arn}/{key}", **context})
         return _unwrapped(opened, kept["R"], bucket, key) if "R" in kept else opened
     keys = call.part(BucketKeys)
-    name = (sealed, _who(call))
+    name = (sealed, call.identity)
     found = keys.get(name, call.now)
     if found is None:
         secret = _decrypt(call, key_arn, sealed, {_ARN: bucket.arn, **context})
         found = _BucketKey(secret, sealed, key_arn, call.now + LIFETIME)
         keys.keep(name, found)
     return _unwrapped(found.secret, kept["D"], bucket, key)
-
-
-def _who(call: Call) -> tuple[str, str]:
-    """Whose bucket key it is: another session of a role is another caller."""
-    principal = call.identity.principal
-    return principal.arn, principal.id
 
 
 def _generate(call: Call, how: Wanted, context: Mapping[str, str]) -> _BucketKey:

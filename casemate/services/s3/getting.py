@@ -24,7 +24,7 @@ from casemate.store.database import Tx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)\Z")
+_RANGE = re.compile(r"bytes=([0-9]{0,20})-([0-9]{0,20})\Z")
 _OVERRIDES = (
     "CacheControl",
     "ContentDisposition",
@@ -185,7 +185,8 @@ def get_object(call: Call, req: s3.GetObjectRequest, target: NamedObject) -> s3.
             return answer  # type: ignore[return-value]  # as above
     except Tampered as error:
         raise log_tampered(name, error) from error
-    begun = call.before("first bytes", lambda: _begin(reading, name), waits=True)
+    # Of that version: when the request starts again, there may be another one.
+    begun = call.before(f"first bytes {row.version}", lambda: _begin(reading, name), waits=True)
     call.send(reach.length, begun.pieces(), begun.close, status=status)
     return answer  # type: ignore[return-value]  # as above
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MOST_PARTS = 10_000
 
-_RANGE = re.compile(r"bytes=([0-9]+)-([0-9]+)\Z")
+_RANGE = re.compile(r"bytes=([0-9]{1,20})-([0-9]{1,20})\Z")
 _SMALLEST_RANGED = 5 * 1024 * 1024
 _PUT = Need("s3:PutObject")
 

@@ -48,7 +48,7 @@ def update_object_encryption(
     how = sealing.Wanted(
         sealing.KMS_KEYS, wanted["KMSKeyArn"], kept.get("C", {}), bool(wanted.get("BucketKeyEnabled"))
     )
-    changed = sealing.rewrapped(call, bucket, target.key, kept, how)
+    changed = sealing.rewrapped(call, bucket, row, how)
     call.part(Objects).describe(call.tx, bucket, row, {**row.about, "Encryption": changed})
     return {}
 

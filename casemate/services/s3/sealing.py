@@ -30,6 +30,7 @@ from casemate.services.s3.resources import Bucket
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
+    from casemate.services.s3.object_rows import ObjectRow
 
 S3_KEYS, KMS_KEYS, TWO_LAYERS, CUSTOMER_KEYS = "AES256", "aws:kms", "aws:kms:dsse", "SSE-C"
 
@@ -231,21 +232,28 @@ def opened(
         return ObjectKeys((b64decode(kept["K"]),), bucket.id, key)
     from casemate.services.s3.bucket_keys import open_data_key
 
-    secret = call.once("s3 data key opened" + prefix, lambda: open_data_key(call, bucket, key, kept))
+    secret = call.once(_opening(kept), lambda: open_data_key(call, bucket, key, kept))
     if algorithm == KMS_KEYS:
         return ObjectKeys((secret,), bucket.id, key)
     return ObjectKeys((secret, b64decode(kept["K"])), bucket.id, key)
 
 
-def rewrapped(call: Call, bucket: Bucket, key: str, kept: Mapping[str, Any], how: Wanted) -> dict[str, Any]:
-    """What is kept of the same data key under another KMS key. kept: of SSE-S3 or SSE-KMS. Raises AwsError."""
+def _opening(kept: Mapping[str, Any]) -> str:
+    """What tells the opening of a data key from that of others: when the request starts again, the object may be
+    another version, with another key."""
+    return f"s3 data key opened {kept.get('D') or kept.get('R') or kept['B']}"
+
+
+def rewrapped(call: Call, bucket: Bucket, row: ObjectRow, how: Wanted) -> dict[str, Any]:
+    """What is kept of the same data key under another KMS key. row: of SSE-S3 or SSE-KMS. Raises AwsError."""
     from casemate.services.s3.bucket_keys import data_key, open_data_key
 
+    key, kept = row.key, row.about["Encryption"]
     if kept["A"] == S3_KEYS:
         secret = b64decode(kept["K"])
     else:
-        secret = call.once("s3 data key opened", lambda: open_data_key(call, bucket, key, kept))
-    given = call.once("s3 data key", lambda: data_key(call, bucket, key, how, secret))
+        secret = call.once(_opening(kept), lambda: open_data_key(call, bucket, key, kept))
+    given = call.once(f"s3 data key {row.version}", lambda: data_key(call, bucket, key, how, secret))
     changed: dict[str, Any] = {"A": KMS_KEYS, "N": given.key_arn, **given.kept}
     if how.context:
         changed["C"] = dict(how.context)
