@@ -4,16 +4,17 @@ policy examples using condition keys".
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from casemate.gate.resource import Value
-from casemate.gate.router import is_form
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
+    from casemate.gate.claim import Claim
 
 
 def _text(value: Any) -> Value:
@@ -82,17 +83,20 @@ def _tls_version(call: Call, _request: Mapping[str, Any]) -> Value:
     return None if call.tls is None else call.tls.version.removeprefix("TLSv")
 
 
-def _query(call: Call) -> Mapping[str, str]:
-    query = call.exchange.query
-    return dict(parse_qsl(query.decode("latin-1"))) if b"X-Amz-" in query else {}
+def _claim(call: Call) -> Claim | None:
+    """What was verified of a request that was signed as a whole: not of a form, nor of what a service asks."""
+    return None if call.signed is None else call.signed.claim
 
 
 def _auth_type(call: Call, _request: Mapping[str, Any]) -> Value:
-    if b"authorization" in call.exchange.headers:
-        return "REST-HEADER"
-    if "X-Amz-Signature" in _query(call):
+    if call.identity.principal.kind == "anonymous":
+        return None
+    claim = _claim(call)
+    if claim is not None and claim.form == "query":
         return "REST-QUERY-STRING"
-    return "POST" if is_form(call.exchange) and call.identity.principal.kind != "anonymous" else None
+    served = None if call.route is None else call.route.operation.served
+    # What another service asks for its caller counts as signed by it in the usual way.
+    return "REST-HEADER" if served is None or served.proof is None else "POST"
 
 
 def _signature_version(call: Call, request: Mapping[str, Any]) -> Value:
@@ -101,21 +105,16 @@ def _signature_version(call: Call, request: Mapping[str, Any]) -> Value:
 
 def _signature_age(call: Call, _request: Mapping[str, Any]) -> Value:
     """Milliseconds since a presigned URL was signed, by the machine's own clock, as signatures go."""
-    signed = _query(call).get("X-Amz-Date")
-    if signed is None:
+    claim = _claim(call)
+    if claim is None or claim.form != "query":
         return None
-    try:
-        then = datetime.strptime(signed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    return str(max(0, int((datetime.now(UTC) - then).total_seconds() * 1000)))
+    return str(max(0, int((time.time() - claim.epoch) * 1000)))
 
 
 def _content_sha256(call: Call, _request: Mapping[str, Any]) -> Value:
-    header = call.exchange.headers.get(b"x-amz-content-sha256")
-    if header is not None:
-        return header.decode("latin-1")
-    return "UNSIGNED-PAYLOAD" if "X-Amz-Signature" in _query(call) else None
+    if call.signed is None or call.signed.claim is None or call.signed.payload.declared is None:
+        return None
+    return call.signed.payload.declared.decode("latin-1")
 
 
 _COMPUTED: Mapping[str, Callable[[Call, Mapping[str, Any]], Value]] = {
