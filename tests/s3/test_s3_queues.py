@@ -44,6 +44,10 @@ class Queue:
                 return text
         raise AssertionError("no message came")
 
+    def stays_empty(self) -> None:
+        """No message is there, nor comes within a second."""
+        assert "Messages" not in self.client.receive_message(QueueUrl=self.url, WaitTimeSeconds=1)
+
     def next_record(self) -> dict[str, Any]:
         (record,) = self.next()["Records"]
         found: dict[str, Any] = record
@@ -176,3 +180,27 @@ def test_a_notice_is_sealed_and_waits_for_its_destination(s3: S3) -> None:
         QueueUrl=queue.url, Attributes={"Policy": policy["Policy"].replace(allowed.arn, queue.arn)}
     )
     assert queue.next_record()["s3"]["object"]["key"] == "waits"
+
+
+def test_an_altered_notice_is_given_to_nobody(s3: S3) -> None:
+    bucket, other = s3.bucket(), s3.bucket()
+    # A notice waits whose queue refuses it; what it is altered to would be let through.
+    for altered, queue in (("to", Queue(s3, bucket)), ("bucket", Queue(s3, other))):
+        shut = queue if altered == "bucket" else Queue(s3, bucket, allowed=False)
+        configure(s3, bucket, to(shut, "s3:ObjectCreated:*"), SkipDestinationValidation=True)
+        s3.of().put_object(Bucket=bucket, Key="k", Body=b"1")
+        new = {"to": queue.arn, "bucket": f"arn:aws:s3:::{other}"}[altered]
+        database = sqlite3.connect(s3.server.data / "casemate.db", timeout=20)
+        with database:
+            ((job, payload),) = database.execute(
+                "SELECT id, payload FROM store_jobs WHERE kind = 's3.notify' AND payload LIKE ?",
+                (f"%{shut.arn}%",),
+            ).fetchall()
+            changed = json.dumps(json.loads(payload) | {altered: new})
+            database.execute("UPDATE store_jobs SET payload = ? WHERE id = ?", (changed, job))
+        end = time.monotonic() + 30
+        while database.execute("SELECT 1 FROM store_jobs WHERE id = ?", (job,)).fetchone():
+            assert time.monotonic() < end
+            queue.stays_empty()
+        database.close()
+        queue.stays_empty()

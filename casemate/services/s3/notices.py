@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote_plus
 
+from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
 from casemate.gate.acting import Actor, perform
 from casemate.gate.canonical_user import canonical_user
@@ -77,16 +78,21 @@ def give_notice(tx: Tx, buckets: Buckets, bucket: Bucket, notice: Notice) -> Non
             continue
         text = json.dumps({"Records": [record(bucket, notice, configuration["Id"])]})
         name = new_id()
-        sealed = buckets.account_key(tx, bucket.account).wrap(text.encode(), _PURPOSE, name)
         payload = {
             "bucket": bucket.arn,
             "account": bucket.account,
             "region": bucket.region,
             "to": configuration["Arn"],
             "name": name,
-            "sealed": b64encode(sealed).decode(),
         }
+        sealed = buckets.account_key(tx, bucket.account).wrap(text.encode(), _PURPOSE, *_bound(payload))
+        payload["sealed"] = b64encode(sealed).decode()
         schedule(tx, NOTIFY, notice.now, payload, id=f"{NOTIFY} {name}")
+
+
+def _bound(payload: Mapping[str, str]) -> tuple[str, ...]:
+    """What of a job is in the clear: it says who acts where, and for whom."""
+    return tuple(payload[name] for name in ("name", "bucket", "account", "region", "to"))
 
 
 # --- what
@@ -202,12 +208,14 @@ def notifier(gate: Gate, buckets: Buckets) -> Callable[[Job], None]:
 
         def work(call: Call) -> None:
             key = buckets.account_key(call.tx, account)
-            text = key.unwrap(b64decode(payload["sealed"]), _PURPOSE, payload["name"]).decode()
+            text = key.unwrap(b64decode(payload["sealed"]), _PURPOSE, *_bound(payload)).decode()
             KINDS[arn.split(":")[2]].send(call, arn, text)
             job.finish(call.tx)
 
         try:
             perform(gate, Actor(SERVICE, account, payload["region"], source_arn=payload["bucket"]), work)
+        except Tampered as error:
+            log.error("a notice of account %s is dropped: %s", account, error)
         except AwsError as error:
             if gate.clock.now() - job.due < _TRIED_FOR:
                 raise
