@@ -234,13 +234,20 @@ def test_versions_expire(timed: S3) -> None:
     client.delete_bucket_lifecycle(Bucket=bucket)
 
 
-def test_more_versions_than_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kept", "expected"), [(0, [*"aa", *"c" * 11, "d", *"e" * 4]), (3, [*"c" * 8, "e"]), (7, [*"c" * 4])]
+)
+def test_more_versions_and_uploads_than_are_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, expected: list[str]
+) -> None:
     monkeypatch.setattr(lifecycle_job, "_BATCH", 5)
     migrations = [discover("casemate.gate"), discover("casemate.services.s3")]
     store = open_store(f"sqlite:///{tmp_path / 'lifecycle.db'}", migrations=migrations)
     keyring = Keyring(RootKey.generate())
     buckets, objects = Buckets(store, keyring), Objects(keyring)
-    rules = [{**OLDER, "Status": "Enabled"}]
+    older = {"NoncurrentVersionExpiration": {"NoncurrentDays": 3, "NewerNoncurrentVersions": kept}}
+    uploads = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}, "Filter": {"Prefix": "u"}}
+    rules = [{**older, "Filter": {}, "Status": "Enabled"}, {**uploads, "Status": "Enabled"}]
     settings = {**NEW, "Versioning": "Enabled", "Lifecycle": {"Rules": rules, "Minimum": ""}}
     settings["Notification"] = {"EventBridge": {}}
     announced: list[ServiceEvent] = []
@@ -258,6 +265,11 @@ def test_more_versions_than_are_read_at_once(tmp_path: Path, monkeypatch: pytest
         for key, count in (("a", 3), ("b", 1), ("c", 12), ("d", 2), ("e", 5), ("f", 1)):
             for _ in range(count):
                 objects.add(tx, Bucket(row), key, 0.0, {})
+        for number in range(12):
+            tx.run(
+                "INSERT INTO s3_uploads (bucket, key, id, started, sealed) VALUES (?, ?, ?, 0.0, ?)",
+                (row.id, b"u" if number else b"other", f"{number:02}", b""),
+            )
 
     clock = MovableClock(tmp_path / "clock")
     run = applier(
@@ -266,11 +278,16 @@ def test_more_versions_than_are_read_at_once(tmp_path: Path, monkeypatch: pytest
     try:
         store.write(fill)
         Jobs(store, clock, {LIFECYCLE: run}).run_due()
-        left = store.read(lambda tx: tx.all("SELECT key, latest FROM s3_objects ORDER BY key"))
-        assert [(bytes(key).decode(), latest) for key, latest in left] == [(key, 1) for key in "abcdef"]
-        removed = [entry["key"] for each in told for entry in each["deletedVersions"]]
-        assert removed == [*"aa", *"c" * 11, "d", *"e" * 4]
-        assert len(told) > 2
+        left = store.read(lambda tx: tx.all("SELECT key FROM s3_objects WHERE latest = 1 ORDER BY key"))
+        assert [bytes(key).decode() for (key,) in left] == [*"abcdef"]
+        removed = [entry["key"] for each in told for entry in each.get("deletedVersions", ())]
+        assert removed == expected
+        assert store.read(lambda tx: tx.all("SELECT COUNT(*) FROM s3_objects")) == [(24 - len(expected),)]
+        aborted = [entry["uploadId"] for each in told for entry in each.get("abortedUploads", ())]
+        assert aborted == [f"{number:02}" for number in range(1, 12)]
+        assert store.read(lambda tx: tx.all("SELECT id FROM s3_uploads")) == [("00",)]
+        # No transaction does more than it may read.
+        assert all(len(done) <= 5 for each in told for done in each.values())
         assert [event.detail["object"]["key"] for event in announced] == removed
         assert {event.detail["reason"] for event in announced} == {"Lifecycle Expiration"}
         assert {event.detail["deletion-type"] for event in announced} == {"Permanently Deleted"}

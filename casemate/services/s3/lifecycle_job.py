@@ -59,13 +59,20 @@ def doomed(versions: Sequence[ObjectRow], rules: Sequence[Rule], versioned: bool
         hidden = versioned
         if not versioned:
             removed.append(current)
-    for number, version in enumerate(older):
-        since = versions[number].modified
+    return Doomed(hidden, [*removed, *_outlived(older, rules, 0, current.modified, now)])
+
+
+def _outlived(
+    older: Sequence[ObjectRow], rules: Sequence[Rule], before: int, since: float, now: float
+) -> Iterator[ObjectRow]:
+    """The older versions that go. before: how many older versions are newer than the first of these; since: when that
+    ceased to be current."""
+    for number, version in enumerate(older, before):
         if any(_ends_older(rule, version, number, since, now) for rule in rules) and not is_kept(
             version, now
         ):
-            removed.append(version)
-    return Doomed(hidden, removed)
+            yield version
+        since = version.modified
 
 
 def is_kept(row: ObjectRow, now: float) -> bool:
@@ -123,11 +130,11 @@ def applier(
     def run(job: Job) -> None:
         if not audits():
             raise RuntimeError("the audit takes no records, so nothing expires")
-        after: tuple[bytes, str] | None = (b"", "")
+        after: _Place | None = _Place(uploads=True)
         while after is not None:
             place = after
 
-            def step(tx: Tx, place: tuple[bytes, str] = place) -> _Step:
+            def step(tx: Tx, place: _Place = place) -> _Step:
                 return _step(tx, job, buckets, objects, place, clock.now(), announcer)
 
             done = store.write(step)
@@ -138,11 +145,25 @@ def applier(
     return run
 
 
+class _Place(NamedTuple):
+    """How far the walk has come: over the uploads first, then over the versions.
+
+    key, name: of the last upload (its id) or version; older, since: of a key that has more versions than are read at
+    once, how many of its older ones were seen, and when the last that was seen was made.
+    """
+
+    uploads: bool
+    key: bytes = b""
+    name: str = ""
+    older: int = 0
+    since: float = 0.0
+
+
 class _Step(NamedTuple):
     """after: where the next one begins, None after the last; told: what was done, for the audit."""
 
     bucket: Bucket | None
-    after: tuple[bytes, str] | None
+    after: _Place | None
     told: Mapping[str, Any]
 
 
@@ -151,7 +172,7 @@ def _step(
     job: Job,
     buckets: Buckets,
     objects: Objects,
-    place: tuple[bytes, str],
+    place: _Place,
     now: float,
     announcer: Announcer,
 ) -> _Step:
@@ -161,77 +182,107 @@ def _step(
         return _Step(None, None, {})
     rules = [rule for rule in bucket.settings["Lifecycle"]["Rules"] if rule["Status"] == "Enabled"]
     told: dict[str, list[Any]] = {}
-    if place == (b"", ""):
-        told["abortedUploads"] = list(_abort_uploads(tx, bucket, rules, now))
+    if place.uploads:
+        place = _abort_uploads(tx, bucket, place, rules, now, told)
+    after: _Place | None = place
+    if not place.uploads:
+        after = _expire(tx, bucket, buckets, objects, place, rules, now, told, announcer)
+    if after is None:
+        job.finish(tx)
+    else:
+        job.renew(tx)
+    return _Step(bucket, after, told)
+
+
+def _expire(
+    tx: Tx,
+    bucket: Bucket,
+    buckets: Buckets,
+    objects: Objects,
+    place: _Place,
+    rules: Sequence[Rule],
+    now: float,
+    told: dict[str, list[Any]],
+    announcer: Announcer,
+) -> _Place | None:
+    """Do what the rules say of the next versions; where it goes on."""
     rows = [
         objects.opened(tx, bucket, columns)
         for columns in tx.all(
             f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND (key, version) > (?, ?) "
             "ORDER BY key, version LIMIT ?",
-            (bucket.id, *place, _BATCH),
+            (bucket.id, place.key, place.name, _BATCH),
         )
     ]
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row.key)]
     whole = len(rows) < _BATCH
-    if not whole:
-        # The last key may have more versions than were read.
-        groups = groups[:-1] or [_all_of(tx, bucket, objects, rows[0].key)]
+    if not whole and len(groups) > 1:
+        # The last key may have more versions than were read: it is read again, from its newest on.
+        del groups[-1]
     for versions in groups:
-        _apply(tx, bucket, objects, versions, rules, now, told, announcer, buckets)
+        if place.name and versions[0].key.encode() == place.key:
+            what = Doomed(False, list(_outlived(versions, rules, place.older, place.since, now)))
+        else:
+            what = doomed(versions, rules, bool(bucket.versioning), now)
+        _apply(tx, bucket, objects, versions[0].key, what, now, told, announcer, buckets)
     if whole:
-        job.finish(tx)
-        return _Step(bucket, None, {key: value for key, value in told.items() if value})
-    job.renew(tx)
-    after = (groups[-1][-1].key.encode() + b"\0", "")
-    return _Step(bucket, after, {key: value for key, value in told.items() if value})
-
-
-def _all_of(tx: Tx, bucket: Bucket, objects: Objects, key: str) -> list[ObjectRow]:
-    columns = tx.all(
-        f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND key = ? ORDER BY version",
-        (bucket.id, key.encode()),
-    )
-    return [objects.opened(tx, bucket, each) for each in columns]
+        return None
+    last = groups[-1][-1]
+    key = last.key.encode()
+    if last is not rows[-1]:
+        return _Place(False, key + b"\0")
+    seen = place.older + len(rows) if place.name and key == place.key else len(rows) - 1
+    return _Place(False, key, last.version, seen, last.modified)
 
 
 def _apply(
     tx: Tx,
     bucket: Bucket,
     objects: Objects,
-    versions: Sequence[ObjectRow],
-    rules: Sequence[Rule],
+    key: str,
+    what: Doomed,
     now: float,
     told: dict[str, list[Any]],
     announcer: Announcer,
     buckets: Buckets,
 ) -> None:
-    what = doomed(versions, rules, bool(bucket.versioning), now)
     for row in what.removed:
         objects.remove(tx, bucket, row, now)
         expired(announcer, tx, buckets, bucket, row, now)
         told.setdefault("deletedVersions", []).append({"key": row.key, "versionId": row.version_id})
     if what.hidden:
-        marker = objects.add(tx, bucket, versions[0].key, now, {}, marker=True)
+        marker = objects.add(tx, bucket, key, now, {}, marker=True)
         expired(announcer, tx, buckets, bucket, marker, now)
         told.setdefault("createdDeleteMarkers", []).append(
             {"key": marker.key, "versionId": marker.version_id}
         )
 
 
-def _abort_uploads(tx: Tx, bucket: Bucket, rules: Sequence[Rule], now: float) -> Iterator[Mapping[str, str]]:
-    for rule in rules:
-        days = rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")
-        if days is None:
-            continue
-        latest = now - days * DAY
-        for name, upload, started in tx.all(
-            "SELECT key, id, started FROM s3_uploads WHERE bucket = ? AND started <= ?", (bucket.id, latest)
-        ):
-            key = bytes(name).decode()
-            if due(started, days) > now or not key.startswith(filter_of(rule).prefix):
-                continue
+def _abort_uploads(
+    tx: Tx, bucket: Bucket, place: _Place, rules: Sequence[Rule], now: float, told: dict[str, list[Any]]
+) -> _Place:
+    """Abort those of the next uploads that have been under way for too long; where it goes on."""
+    rules = [rule for rule in rules if "AbortIncompleteMultipartUpload" in rule]
+    if not rules:
+        return _Place(uploads=False)
+    rows = tx.all(
+        "SELECT key, id, started FROM s3_uploads WHERE bucket = ? AND (key, id) > (?, ?) ORDER BY key, id LIMIT ?",
+        (bucket.id, place.key, place.name, _BATCH),
+    )
+    for name, upload, started in rows:
+        key = bytes(name).decode()
+        if any(_aborts(rule, key, started, now) for rule in rules):
             discard_bodies(tx, "holder = ?", (upload,), now)
             tx.run(
                 "DELETE FROM s3_uploads WHERE bucket = ? AND key = ? AND id = ?", (bucket.id, name, upload)
             )
-            yield {"key": key, "uploadId": upload}
+            told.setdefault("abortedUploads", []).append({"key": key, "uploadId": upload})
+    if len(rows) < _BATCH:
+        return _Place(uploads=False)
+    name, upload, _started = rows[-1]
+    return _Place(True, bytes(name), upload)
+
+
+def _aborts(rule: Rule, key: str, started: float, now: float) -> bool:
+    days = rule["AbortIncompleteMultipartUpload"].get("DaysAfterInitiation")
+    return days is not None and due(started, days) <= now and key.startswith(filter_of(rule).prefix)
