@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casemate.engine.logs import PatternError, compile_pattern
+from casemate.engine.logs.field_pattern import fields_of
 
 ERRORS = (
     "[ERROR 400] BAD REQUEST",
@@ -213,3 +214,28 @@ def test_no_pattern_takes_long(pattern: str) -> None:
         matches(message)
         # So little that a machine's pace does not matter: what backtracks takes hours.
         assert time.process_time() - begun < 20
+
+
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        ("a] [b c] [d e", ["a]", "b c", "[d", "e"]),
+        ('"a ] b" [c', ["a ] b", "[c"]),
+        ('[a "b] c" "d e', ["a \"b", 'c"', '"d', "e"]),
+        ('[] "" x', ["", "", "x"]),
+        ("", []),
+    ],
+)
+def test_the_fields_of_an_event(message: str, fields: Sequence[str]) -> None:
+    assert fields_of(message) == fields
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["[ " * 120_000, '" ' * 119_999, '" ' + '\\" ' * 80_000, "[a] " + "[ " * 120_000, "] " + '[ " ' * 60_000],
+)
+def test_what_is_not_closed_takes_no_longer(message: str) -> None:
+    begun = time.process_time()
+    assert fields_of(message)
+    # What looks for each one's end takes minutes.
+    assert time.process_time() - begun < 5

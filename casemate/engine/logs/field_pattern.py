@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from casemate.engine.logs.comparison import Test, compare
 from casemate.engine.logs.errors import PatternError
 
-_FIELD: Final = re.compile(r'\[([^\]]*)\]|"((?:[^"\\]|\\.)*)"|(\S+)')
+_UNBRACKETED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+_FIELD: Final = re.compile(rf"\[([^\]]*)\]|{_UNBRACKETED.pattern}")
 _NAME: Final = re.compile(r"\w+", re.ASCII)
 _TOKEN: Final = re.compile(
     r"""\s*(?: (?P<and>&&) | (?P<or>\|\|) | (?P<open>\() | (?P<close>\))
@@ -70,10 +71,15 @@ def compile_fields(text: str) -> FieldPattern:
 
 def fields_of(message: str) -> Fields:
     """The fields of an event."""
-    return [
-        bracketed if bracketed is not None else quoted if quoted is not None else plain
-        for bracketed, quoted, plain in (match.groups() for match in _FIELD.finditer(message))
-    ]
+    fields, at, last = Fields(), 0, message.rfind("]")
+    # Behind the last one no bracket is closed, and each would be looked for to the end.
+    for match in _FIELD.finditer(message) if last >= 0 else ():
+        fields.append(match[match.lastindex or 0])
+        at = match.end()
+        if at > last:
+            break
+    fields += [match[match.lastindex or 0] for match in _UNBRACKETED.finditer(message, at)]
+    return fields
 
 
 def _split(text: str) -> list[str]:
