@@ -27,4 +27,10 @@ def move(call: Call, origin: QueueRow, kept: Kept, to: QueueRow, now: float, *, 
         source=source,
     )
     messages.put(call.tx, queues.keyring, to, moved)
+    if kept.data_key:
+        # It is retained anew, and its data key with it: what is noted once an hour is enough.
+        call.tx.run(
+            "UPDATE sqs_data_keys SET moved = ? WHERE id = ? AND moved < ?",
+            (call.now, kept.data_key, call.now - 3600.0),
+        )
     call.committed(lambda: call.gate.parking.tell(to.id))

@@ -20,7 +20,8 @@ REMOVE = "sqs.remove"
 _EVERY = 3600.0
 _CHUNK = 500
 _DATA_KEYS_FOR = 16 * 86_400.0
-"""Seconds after which no message is sealed under a data key: messages are retained for 14 days."""
+"""Seconds after which no message is sealed under a data key, nor was moved: messages are retained for 14 days, and a
+data key is for writing for one at most."""
 
 
 def schedule(tx: Tx, now: float) -> None:
@@ -46,7 +47,10 @@ def expirer(gate: Gate) -> Callable[[Job], None]:
                 while store.write(lambda tx, row=row, before=before: _expired(tx, row.contents, before)):  # type: ignore[misc]
                     store.write(job.renew)
         store.write(lambda tx: tx.run("DELETE FROM sqs_remembered WHERE until < ?", (now,)))
-        store.write(lambda tx: tx.run("DELETE FROM sqs_data_keys WHERE created < ?", (now - _DATA_KEYS_FOR,)))
+        unused = now - _DATA_KEYS_FOR
+        store.write(
+            lambda tx: tx.run("DELETE FROM sqs_data_keys WHERE created < ? AND moved < ?", (unused, unused))
+        )
 
     return expire
 
