@@ -221,7 +221,7 @@ def test_no_pattern_takes_long(pattern: str) -> None:
     [
         ("a] [b c] [d e", ["a]", "b c", "[d", "e"]),
         ('"a ] b" [c', ["a ] b", "[c"]),
-        ('[a "b] c" "d e', ["a \"b", 'c"', '"d', "e"]),
+        ('[a "b] c" "d e', ['a "b', 'c"', '"d', "e"]),
         ('[] "" x', ["", "", "x"]),
         ("", []),
     ],

@@ -43,14 +43,15 @@ class Cipher(Protocol):
 
 
 class DataKeys:
-    """The data keys that this worker writes under: ``call.part(DataKeys)``."""
+    """The data keys that this worker writes under: ``call.part(DataKeys)``. Which of them is a group's is read in
+    each transaction, for the one that made it may be undone."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
-        self._writing: dict[tuple[str, str], tuple[str, WrappingKey, float]] = {}
+        self._trusted: dict[str, tuple[WrappingKey, float]] = {}
 
     def __repr__(self) -> str:
-        return f"<DataKeys of {len(self._writing)} groups>"
+        return f"<DataKeys of {len(self._trusted)}>"
 
     def to_write(self, call: Call, group: GroupRow) -> tuple[str, Cipher]:
         """The id of the data key that new events are sealed under, '' for the account's key, and its cipher. In a
@@ -58,28 +59,29 @@ class DataKeys:
         key = group.settings.get("kms_key")
         if key is None:
             return "", self._keyring.account_key(group.account, call.tx)
-        kept = self._writing.get((group.id, key))
-        if kept is not None and 0 <= call.now - kept[2] < TRUSTED_FOR:
-            return kept[0], kept[1]
         row = call.tx.one(
             "SELECT id, wrapped FROM logs_data_keys WHERE group_id = ? AND kms_key = ? AND created > ? "
             "ORDER BY created DESC LIMIT 1",
             (group.id, key, int(call.now * 1000) - WRITES_FOR),
         )
         if row is not None:
-            data_key, cipher = row[0], _unwrapped(call, group, key, row[1])
-            if len(self._writing) >= _MOST:
-                self._writing.clear()
-            self._writing[group.id, key] = (data_key, cipher, call.now)
-            return data_key, cipher
+            kept = self._trusted.get(row[0])
+            if kept is not None and 0 <= call.now - kept[1] < TRUSTED_FOR:
+                return row[0], kept[0]
+            return row[0], self._keep(call, row[0], _unwrapped(call, group, key, row[1]))
         answer = _generated(call, group, key)
         data_key = new_id()
         call.tx.run(
             "INSERT INTO logs_data_keys (id, group_id, kms_key, created, wrapped) VALUES (?, ?, ?, ?, ?)",
             (data_key, group.id, key, int(call.now * 1000), answer.get("CiphertextBlob", b"")),
         )
-        # Not kept: the transaction may yet be undone.
-        return data_key, WrappingKey(_plaintext(answer))
+        return data_key, self._keep(call, data_key, WrappingKey(_plaintext(answer)))
+
+    def _keep(self, call: Call, data_key: str, cipher: WrappingKey) -> WrappingKey:
+        if len(self._trusted) >= _MOST:
+            self._trusted.clear()
+        self._trusted[data_key] = (cipher, call.now)
+        return cipher
 
     def to_read(self, call: Call, group: GroupRow) -> Ciphers:
         """What opens a group's batches in this request."""

@@ -23,6 +23,7 @@ VIA = "sqs"
 _MOST = 10_000
 _PURPOSE = "sqs content"
 _CONTEXT = "aws:sqs:arn"
+_MADE = "sqs data key "
 
 T = TypeVar("T")
 
@@ -38,11 +39,11 @@ _REFUSALS: Mapping[str, str] = {
 
 
 class DataKeys:
-    """The data keys that this worker has, by whom they were opened for: ``call.part(DataKeys)``."""
+    """The data keys that this worker has, by whom they were opened for: ``call.part(DataKeys)``. Which of them is for
+    writing is read in each transaction, for the one that made it may be undone."""
 
     def __init__(self) -> None:
         self._opened: dict[tuple[str, str], tuple[WrappingKey, float]] = {}
-        self._writing: dict[tuple[str, str, str], tuple[str, float]] = {}
 
     def __repr__(self) -> str:
         return f"<DataKeys of {len(self._opened)}>"
@@ -62,23 +63,24 @@ class DataKeys:
             return content
         return self._to_read(call, queue, data_key).unwrap(content, _PURPOSE, data_key)
 
+    def is_there(self, call: Call, queue: QueueRow, data_key: str) -> bool:
+        """Whether there is a data key of that id, whoever may use it."""
+        return (
+            not data_key
+            or self._kept(call, queue, data_key) is not None
+            or call.tx.one("SELECT 1 FROM sqs_data_keys WHERE id = ?", (data_key,)) is not None
+        )
+
     def _to_write(self, call: Call, queue: QueueRow, key: str) -> tuple[str, WrappingKey]:
-        who, period = call.identity.principal.arn, queue.number("KmsDataKeyReusePeriodSeconds")
-        kept = self._writing.get((queue.id, key, who))
-        if kept is not None and 0 <= call.now - kept[1] < period:
-            opened = self._opened.get((kept[0], who))
-            if opened is not None:
-                return kept[0], opened[0]
+        period = queue.number("KmsDataKeyReusePeriodSeconds")
         row = call.tx.one(
-            "SELECT id, created FROM sqs_data_keys WHERE queue = ? AND kms_key = ? AND created > ? AND created <= ? "
+            "SELECT id FROM sqs_data_keys WHERE queue = ? AND kms_key = ? AND created > ? AND created <= ? "
             "ORDER BY created DESC LIMIT 1",
             (queue.id, key, call.now - period, call.now),
         )
         if row is not None:
-            cipher = self._to_read(call, queue, row[0])
-            _bound(self._writing)
-            self._writing[queue.id, key, who] = (row[0], row[1])
-            return row[0], cipher
+            made = call.done_before.get(_MADE + row[0])
+            return row[0], self._to_read(call, queue, row[0]) if made is None else made
         answer = _asked(
             lambda: kms.GenerateDataKey.ask(
                 call,
@@ -95,14 +97,14 @@ class DataKeys:
             "INSERT INTO sqs_data_keys (id, queue, arn, kms_key, created, wrapped) VALUES (?, ?, ?, ?, ?, ?)",
             (data_key, queue.id, queue.place.arn, key, call.now, answer.get("CiphertextBlob", b"")),
         )
-        # Not kept: the transaction may yet be undone.
-        return data_key, WrappingKey(_plaintext(answer))
+        # Kept for the rest of a batch only: to open it is another permission.
+        cipher = call.done_before[_MADE + data_key] = WrappingKey(_plaintext(answer))
+        return data_key, cipher
 
     def _to_read(self, call: Call, queue: QueueRow, data_key: str) -> WrappingKey:
-        who, period = call.identity.principal.arn, queue.number("KmsDataKeyReusePeriodSeconds")
-        kept = self._opened.get((data_key, who))
-        if kept is not None and 0 <= call.now - kept[1] < period:
-            return kept[0]
+        cipher = self._kept(call, queue, data_key)
+        if cipher is not None:
+            return cipher
         row = call.tx.one("SELECT arn, wrapped FROM sqs_data_keys WHERE id = ?", (data_key,))
         if row is None:
             raise unusable()
@@ -112,14 +114,15 @@ class DataKeys:
             lambda: kms.Decrypt.ask(call, {"CiphertextBlob": row[1], "EncryptionContext": context}, via=VIA)
         )
         cipher = WrappingKey(_plaintext(answer))
-        _bound(self._opened)
-        self._opened[data_key, who] = (cipher, call.now)
+        if len(self._opened) >= _MOST:
+            self._opened.clear()
+        self._opened[data_key, call.identity.principal.arn] = (cipher, call.now)
         return cipher
 
-
-def _bound(kept: dict[T, tuple[str, float]] | dict[T, tuple[WrappingKey, float]]) -> None:
-    if len(kept) >= _MOST:
-        kept.clear()
+    def _kept(self, call: Call, queue: QueueRow, data_key: str) -> WrappingKey | None:
+        kept = self._opened.get((data_key, call.identity.principal.arn))
+        period = queue.number("KmsDataKeyReusePeriodSeconds")
+        return kept[0] if kept is not None and 0 <= call.now - kept[1] < period else None
 
 
 def _plaintext(answer: kms.DecryptResponse | kms.GenerateDataKeyResponse) -> bytes:

@@ -107,12 +107,17 @@ def _opened_or_put_aside(tx: Tx, keyring: Keyring, queue: QueueRow, row: Row) ->
     try:
         return _opened(tx, keyring, queue, row)
     except Tampered as error:
-        log.error("a message of queue %s is not used: %s", queue.place.arn, error)
-        tx.run(
-            "UPDATE sqs_messages SET contents = ? WHERE contents = ? AND id = ?",
-            (f"altered {queue.contents}", queue.contents, row[0]),
-        )
+        put_aside(tx, queue, row[0], str(error))
         return None
+
+
+def put_aside(tx: Tx, queue: QueueRow, id_: str, why: str) -> None:
+    """Take a message that nobody can use out of the others' way."""
+    log.error("a message of queue %s is not used: %s", queue.place.arn, why)
+    tx.run(
+        "UPDATE sqs_messages SET contents = ? WHERE contents = ? AND id = ?",
+        (f"altered {queue.contents}", queue.contents, id_),
+    )
 
 
 def receivable(tx: Tx, keyring: Keyring, queue: QueueRow, now: float, most: int) -> list[Kept]:

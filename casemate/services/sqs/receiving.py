@@ -166,7 +166,7 @@ def _taken(call: Call, queue: Queue, most: int, now: float, hidden: int) -> list
 
 
 def _settled(call: Call, queue: Queue, most: int, now: float) -> list[Kept]:
-    row, keyring = queue.row, call.part(Queues).keyring
+    row, keyring, data_keys = queue.row, call.part(Queues).keyring, call.part(DataKeys)
     expired = messages.expired_before(row, now)
     redrive = queue.redrive
     dead = None if redrive is None else call.part(Queues).known(call, redrive.target)
@@ -178,6 +178,8 @@ def _settled(call: Call, queue: Queue, most: int, now: float) -> list[Kept]:
                 messages.remove(call.tx, row, kept.id)
             elif dead is not None and redrive is not None and kept.receives - kept.before >= redrive.most:
                 moving.move(call, row, kept, dead.row, now, source=row.place.arn)
+            elif not data_keys.is_there(call, row, kept.data_key):
+                messages.put_aside(call.tx, row, kept.id, "its data key is not there")
             else:
                 continue
             settled = False
