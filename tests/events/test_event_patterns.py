@@ -269,3 +269,34 @@ def test_numeric_ranges_are_those_of_numbers(value: int, low: int, high: int) ->
                 value < high or (upper == "<=" and value == high)
             )
             assert matches({"x": [{"numeric": [lower, low, upper, high]}]}, {"x": value}) is expected
+
+
+class Counted(dict[str, Any]):
+    """An object of an event that counts how often its fields are looked at."""
+
+    looks = 0
+
+    def get(self, name: str, default: Any = None) -> Any:
+        Counted.looks += 1
+        return super().get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        Counted.looks += 1
+        return super().__contains__(name)
+
+
+def test_arrays_in_arrays_cost_no_more_than_their_size() -> None:
+    def looks(size: int) -> int:
+        Counted.looks = 0
+        inner = [Counted(c=[Counted(e=1)]) for _ in range(size)]
+        event = Counted(a=[Counted(b=inner) for _ in range(size)])
+        assert not matches({"a": {"b": {"c": {"d": ["x", {"exists": False}], "e": [2]}}}}, event)
+        return Counted.looks
+
+    assert looks(20) < 5 * looks(10), "four times the objects are some four times the work"
+
+
+def test_absence_is_all_the_objects_own() -> None:
+    absent = {"a": {"b": {"c": [{"exists": False}]}}}
+    assert matches(absent, {"a": [{"b": [{"d": 1}, {"d": 2}]}, {"b": {"d": 3}}]})
+    assert not matches(absent, {"a": [{"b": [{"d": 1}]}, {"b": [{"d": 2}, {"c": 3}]}]})

@@ -26,8 +26,34 @@ _NOT_IN_OR: Final = frozenset(
     }
 )
 
-Peers = Sequence[Mapping[str, Any]]
-"""The objects of one array, or an object by itself."""
+
+class Peers:
+    """The objects of one array, or an object by itself. What is asked about all of them is found out once, however
+    many of them ask: an event costs no more than its size."""
+
+    __slots__ = ("_all", "_below", "_present")
+
+    def __init__(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        self._all = objects
+        self._below: dict[str, Peers] = {}
+        self._present: dict[str, bool] = {}
+
+    def inner(self, name: str) -> Peers:
+        """The objects in a field of any of them."""
+        inner = self._below.get(name)
+        if inner is None:
+            inner = Peers([one for peer in self._all for one in _objects(peer.get(name))])
+            self._below[name] = inner
+        return inner
+
+    def have(self, name: str) -> bool:
+        """Whether a field of any of them has a value."""
+        present = self._present.get(name)
+        if present is None:
+            present = any(name in peer and bool(_scalars(peer[name])) for peer in self._all)
+            self._present[name] = present
+        return present
+
 
 Test = Callable[[Mapping[str, Any], Peers], bool]
 
@@ -43,7 +69,7 @@ class Pattern:
 
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Whether the event, as JSON's types, matches."""
-        peers = (event,)
+        peers = Peers((event,))
         return all(test(event, peers) for test in self._tests)
 
 
@@ -101,8 +127,9 @@ def _inner(name: str, tests: Sequence[Test]) -> Test:
         found = _objects(event.get(name))
         if not found:
             # Absence is all that can match here.
-            return all(each({}, ()) for each in tests)
-        every = found if len(peers) == 1 else [one for peer in peers for one in _objects(peer.get(name))]
+            nobody = Peers(())
+            return all(each({}, nobody) for each in tests)
+        every = peers.inner(name)
         return any(all(each(one, every) for each in tests) for one in found)
 
     return test
@@ -158,6 +185,6 @@ def _leaf(name: str, matchers: Sequence[Matcher]) -> Test:
                 return any(matcher(value) for matcher in present)
             if any(matcher(value) for value in _scalars(value) for matcher in present):
                 return True
-        return absence and not any(name in peer and _scalars(peer[name]) for peer in peers)
+        return absence and not peers.have(name)
 
     return test
