@@ -350,6 +350,14 @@ def test_a_pattern_is_tried(bridge: Events) -> None:
     assert not client.test_event_pattern(EventPattern='{"source": ["x"]}', Event=json.dumps(event))["Result"]
     with refused("InvalidEventPatternException"):
         client.test_event_pattern(EventPattern='{"source": "x"}', Event=json.dumps(event))
+    large = json.dumps({**event, "detail": "x" * 1_000_000})
+    assert client.test_event_pattern(EventPattern=PATTERN, Event=large)["Result"]
+    assert not client.test_event_pattern(EventPattern='{"source": ["x"]}', Event=large)["Result"]
+    with refused(
+        "ValidationException",
+        "Parameter Event is not valid. Reason: the event is larger than 1048576 bytes.",
+    ):
+        client.test_event_pattern(EventPattern=PATTERN, Event=large + " " * 48_576)
     del event["source"]
     with refused("ValidationException"):
         client.test_event_pattern(EventPattern=PATTERN, Event=json.dumps(event))

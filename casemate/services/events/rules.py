@@ -17,6 +17,7 @@ from casemate.gate.resource import Resource
 from casemate.services.events import schedules
 from casemate.services.events.buses import ALL_MANAGEMENT_EVENTS
 from casemate.services.events.pages import Page
+from casemate.services.events.putting import LARGEST
 from casemate.services.events.quotas import RULES
 from casemate.services.events.refusals import bad_pattern, invalid, managed, too_many
 from casemate.services.events.resources import (
@@ -33,6 +34,7 @@ from casemate.services.events.resources import (
 )
 from casemate.services.events.store import DEFAULT, RULE, Place, Thing, Things
 from casemate.services.events.tag_rules import checked_tags, when_tagged
+from casemate.store.cache import Miss
 
 
 def check_pattern(text: str) -> None:
@@ -228,6 +230,8 @@ def list_rule_names_by_target(
     return cast("events.ListRuleNamesByTargetResponse", {"RuleNames": shown, **more})
 
 
+_AT_ONCE = 16 * 1024
+"""Bytes of an event that are matched while others wait; a larger one is matched in a thread."""
 _OF_EVENT = ("id", "detail-type", "source", "account", "time", "region", "resources")
 
 
@@ -236,6 +240,11 @@ def test_event_pattern(
     call: Call, req: events.TestEventPatternRequest, target: Resource
 ) -> events.TestEventPatternResponse:
     """Whether an event would match a pattern."""
+    size = len(req["Event"].encode())
+    if size > LARGEST:
+        raise invalid(f"Parameter Event is not valid. Reason: the event is larger than {LARGEST} bytes.")
+    if size > _AT_ONCE and call.transaction is None:
+        raise Miss
     try:
         event = json.loads(req["Event"])
     except (ValueError, RecursionError):
