@@ -27,16 +27,20 @@ attributes of SNS's messages."""
 _UNMARKED_MEMBERS = frozenset(
     {
         ("ConfirmSubscriptionInput", "Token"),
+        ("InputLogEvent", "message"),
+        ("InputTransformer", "InputTemplate"),
+        ("InvocationRequest", "ClientContext"),
         ("PublishBatchRequestEntry", "Message"),
         ("PublishBatchRequestEntry", "Subject"),
         ("PublishInput", "Message"),
         ("PublishInput", "Subject"),
         ("PutEventsRequestEntry", "Detail"),
         ("SubscribeInput", "Endpoint"),
+        ("TestEventPatternRequest", "Event"),
     }
 )
-"""Members whose shapes are not their own, by structure: an event's detail, SNS's messages, endpoints that have
-passwords."""
+"""Members whose shapes are not their own, by structure: events and what is made of them, a function's context,
+log entries, SNS's messages, endpoints that have passwords."""
 
 Redactor = Callable[[Any], Any]
 

@@ -389,6 +389,23 @@ def test_redaction() -> None:
     ) == {"functionName": "f", "environment": {"variables": "HIDDEN_DUE_TO_SECURITY_REASONS"}}
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "protocol", "request_"),
+    [
+        ("events", "PutTargets", "json", {"Targets": [{"InputTransformer": {"InputTemplate": "hunter2"}}]}),
+        ("events", "TestEventPattern", "json", {"Event": "hunter2"}),
+        ("lambda", "Invoke", "rest-json", {"ClientContext": "hunter2"}),
+        ("logs", "PutLogEvents", "json", {"logEvents": [{"message": "hunter2"}]}),
+    ],
+)
+def test_what_the_models_do_not_call_sensitive_is_hidden_too(
+    service: str, operation: str, protocol: str, request_: Any
+) -> None:
+    shown = str(wire.codec(service, operation, protocol).redact(request_))
+    assert "hunter2" not in shown
+    assert "HIDDEN_DUE_TO_SECURITY_REASONS" in shown
+
+
 # ---- times ----
 
 
