@@ -1,7 +1,11 @@
-"""The one error that a client sees. A leaf module: everything may import it, it imports nothing of ours."""
+"""The one error that a client sees, and what a log tells of all others.
+
+A leaf module: everything may import it, it imports nothing of ours.
+"""
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 
@@ -23,3 +27,9 @@ class AwsError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+
+def origin(error: BaseException) -> str:
+    """What a log tells of a defect: its type and its frames only, for an exception's own text may hold what a request
+    or an event held."""
+    return f"{type(error).__qualname__}\n{''.join(traceback.format_tb(error.__traceback__))}"

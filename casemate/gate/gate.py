@@ -24,7 +24,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import get_ident
@@ -34,7 +33,7 @@ from orjson import dumps
 
 from casemate import wire
 from casemate.clock import Clock
-from casemate.errors import AwsError
+from casemate.errors import AwsError, origin
 from casemate.gate import audit
 from casemate.gate.actors import Actors
 from casemate.gate.announcing import Announcer, Silence
@@ -308,10 +307,7 @@ class Gate:
         def over(task: asyncio.Task[None]) -> None:
             self._sending.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
-                frames = "".join(traceback.format_tb(error.__traceback__))
-                log.error(
-                    "the answer to %s broke off: %s\n%s", call.request_id, type(error).__qualname__, frames
-                )
+                log.error("the answer to %s broke off: %s", call.request_id, origin(error))
             if call.arriving is not None:
                 call.arriving.end()
 
@@ -733,9 +729,7 @@ def _as_aws_error(error: BaseException, call: Call) -> AwsError:
         return error.error
     if isinstance(error, Unavailable):
         return AwsError("ServiceUnavailable", "The store cannot be reached. Try again shortly.", 503)
-    # Frames and the type only: an exception's own text may hold what the request held.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    log.error("request %s failed: %s\n%s", call.request_id, type(error).__qualname__, frames)
+    log.error("request %s failed: %s", call.request_id, origin(error))
     return AwsError("InternalFailure", f"An internal error occurred (request {call.request_id}).", 500)
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from casemate.clock import Clock
+from casemate.errors import origin
 from casemate.store.database import Store, Tx
 from casemate.store.errors import StoreError
 from casemate.store.ids import new_id
@@ -233,8 +234,10 @@ class Jobs:
                 self._store.write(lambda tx: self._finish(tx, job))
         except LeaseLost:
             _log.info("job %s (%s) was taken over, cancelled or scheduled anew meanwhile", job.id, job.kind)
-        except Exception:
-            _log.exception("job %s (%s) failed, for the %d. time", job.id, job.kind, job.failures + 1)
+        except Exception as defect:
+            _log.error(
+                "job %s (%s) failed, for the %d. time: %s", job.id, job.kind, job.failures + 1, origin(defect)
+            )
             pause = min(_BACKOFF * 2 ** min(job.failures, 30), _BACKOFF_MOST)
             self._store.write(
                 lambda tx: tx.run(

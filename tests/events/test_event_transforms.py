@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casemate.engine.events.transform import PathError, by_path, check_template, path_steps, transform
+from casemate.engine.events.transform import (
+    LARGEST,
+    PathError,
+    TooLarge,
+    by_path,
+    check_template,
+    path_steps,
+    transform,
+)
 
 EVENT: dict[str, Any] = {
     "detail": {"name": 'a "quoted" one', "list": [{"n": 1}, {"n": 2}, {}], "odd.key": True, "none": None}
@@ -71,3 +79,12 @@ def test_whatever_is_filled_in_the_template_stays_json(value: Any) -> None:
     if isinstance(value, str):
         assert filled["text"] == f"it is {value}."
         assert filled["other"] == f'"{value}"'
+
+
+@pytest.mark.parametrize("placeholder", ["<x>", '"<x>"'])
+def test_a_template_becomes_so_large_at_most(placeholder: str) -> None:
+    event = {"x": "y" * (LARGEST // 10)}
+    fits = transform(event, f"[{','.join([placeholder] * 9)}]", {"x": "$.x"}, {})
+    assert json.loads(fits) == [event["x"]] * 9
+    with pytest.raises(TooLarge):
+        transform(event, f"[{','.join([placeholder] * 2000)}]", {"x": "$.x"}, {})

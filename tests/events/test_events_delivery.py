@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from acting_support import ACCOUNT, REGION
@@ -15,6 +16,8 @@ from casemate.api import events, kms
 from casemate.errors import AwsError
 from casemate.gate.announcing import announce
 from casemate.gate.call import Call
+from casemate.services.events import dispatch
+from casemate.services.events.target_kinds import Sending
 
 SHOP = {"source": ["com.shop"]}
 
@@ -141,6 +144,44 @@ def test_what_fails_is_tried_again_later_and_at_last_is_a_dead_letter(tmp_path: 
         assert attributes["EXHAUSTED_RETRY_CONDITION"] == "MaximumRetryAttempts"
         assert attributes["ERROR_CODE"] == "INTERNAL_ERROR"
         assert house.count("events_retries") == 0
+
+
+def test_what_a_template_makes_too_large_is_a_dead_letter(
+    house: EventsHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue, dead = house.toys.queue("q"), house.toys.queue("dead")
+    template = {"InputPathsMap": {"x": "$.detail.x"}, "InputTemplate": f"[{','.join(['<x>'] * 300)}]"}
+    target = {"Arn": queue, "InputTransformer": template}
+    house.rule("r", SHOP, {"Id": "1", **target, "DeadLetterConfig": {"Arn": dead}}, {"Id": "2", **target})
+    house.put({"x": "swordfish" * 1000})
+    house.send()
+    assert house.count("events_outbox") == house.count("events_retries") == 0
+    assert "q" not in house.toys.messages
+    (letter,) = house.toys.messages["dead"]
+    assert json.loads(letter["MessageBody"])["detail"] == {"x": "swordfish" * 1000}, "the event as it came"
+    assert letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "SDK_CLIENT_ERROR"
+    assert letter["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"] == (
+        "The transformed event is larger than 1 MiB."
+    )
+    assert "is dropped" in caplog.text
+    assert "swordfish" not in caplog.text
+
+
+def test_a_defect_is_logged_without_what_the_event_holds(
+    house: EventsHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = house.toys.queue("q")
+    house.rule("r", SHOP, {"Id": "1", "Arn": queue})
+    house.put({"x": "swordfish"})
+
+    def fails(call: Call, sending: Sending) -> None:
+        raise KeyError(sending.text)
+
+    with patch.object(dispatch, "send", fails):
+        assert house.house.worker.dispatcher.run_once() == 1
+    assert "KeyError" in caplog.text
+    assert "in fails" in caplog.text, "the frames tell where"
+    assert "swordfish" not in caplog.text
 
 
 def test_one_targets_failure_leaves_the_others(house: EventsHouse) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from secrets_support import ACCOUNT, OTHER_ACCOUNT, REGION, call_by
@@ -12,6 +13,7 @@ from secrets_support import ACCOUNT, OTHER_ACCOUNT, REGION, call_by
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.errors import AwsError
 from casemate.gate.keyring import Keyring
+from casemate.services.secretsmanager import rotating
 from casemate.services.secretsmanager.rows import SecretRow, VersionRow, WrappedKey
 from casemate.services.secretsmanager.secret import Secret, Version
 from casemate.services.secretsmanager.secrets import Secrets, domain
@@ -152,3 +154,16 @@ def test_small_and_large_values_are_kept_in_memory(store: Store, secrets: Secret
     found = secrets.find_version(in_the_loop, ROW, "l" * 32)
     assert found is not None
     assert found.row == row
+
+
+def test_a_step_that_fails_is_logged_without_what_it_holds(caplog: pytest.LogCaptureFixture) -> None:
+    def step(gate: Any, job: Any) -> None:
+        raise ValueError(job.payload)
+
+    gate, job = Mock(), Mock(id="the-job", payload="hunter2")
+    rotating._guarded(step, gate, job)
+    assert "the-job" in caplog.text
+    assert "ValueError" in caplog.text
+    assert "in step" in caplog.text, "the frames tell where"
+    assert "hunter2" not in caplog.text
+    gate.store.write.assert_called_once()

@@ -27,6 +27,15 @@ RESERVED: Final = frozenset(
 """What templates may use without naming a path."""
 
 
+LARGEST: Final = 1024 * 1024
+"""Characters of what a template becomes. A placeholder may stand in it often, so that a small template makes much of
+a large event; no target takes more."""
+
+
+class TooLarge(ValueError):
+    """What a template becomes is larger than ``LARGEST``."""
+
+
 class PathError(ValueError):
     """What is no path into an event."""
 
@@ -106,7 +115,8 @@ def transform(
     paths: Mapping[str, str],
     reserved: Mapping[str, Any],
 ) -> str:
-    """The template, filled in with what the paths find in the event. reserved: the values of RESERVED."""
+    """The template, filled in with what the paths find in the event. reserved: the values of RESERVED. Raises
+    TooLarge."""
     values = dict(reserved)
     for name, path in paths.items():
         found = _pick(event, path_steps(path))
@@ -117,7 +127,7 @@ def transform(
 def _fill(template: str, values: Mapping[str, Any]) -> str:
     """Placeholders outside of quotes become JSON; within, the text, escaped so that it stays within."""
     out: list[str] = []
-    at, quoted = 0, False
+    at, quoted, left = 0, False, LARGEST
     while at < len(template):
         char = template[at]
         if char == "\\" and quoted:
@@ -128,11 +138,13 @@ def _fill(template: str, values: Mapping[str, Any]) -> str:
             found = _PLACEHOLDER.match(template, at)
             if found is not None and found[1] in values:
                 value = values[found[1]]
+                text = dumps(value)
                 if quoted:
-                    text = value if isinstance(value, str) else dumps(value)
-                    out.append(dumps(text)[1:-1])
-                else:
-                    out.append(dumps(value))
+                    text = (text if isinstance(value, str) else dumps(text))[1:-1]
+                left -= len(text)
+                if left < 0:
+                    raise TooLarge
+                out.append(text)
                 at = found.end()
                 continue
         if char == '"':

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from casemate.engine.envelope.errors import Tampered
-from casemate.engine.events.transform import by_path, dumps, transform
-from casemate.errors import AwsError
+from casemate.engine.events.transform import TooLarge, by_path, dumps, transform
+from casemate.errors import AwsError, origin
 from casemate.gate.acting import Actor, act_as, in_background
 from casemate.gate.call import Call
 from casemate.gate.gate import Gate
@@ -59,6 +59,9 @@ _FINAL: Final = frozenset(
         *("UnsupportedOperation", "KmsAccessDenied", "KmsNotFound", "RequestTooLargeException"),
     }
 )
+
+
+_TOO_LARGE: Final = AwsError("ValidationException", "The transformed event is larger than 1 MiB.")
 
 
 class Attempt(NamedTuple):
@@ -150,11 +153,16 @@ class Dispatcher:
         for rule in rules:
             for target in rule.says["targets"].values():
                 place, event = rule.place, waiting.event
+                too_large = False
                 try:
                     text = text_for(event, target, rule, base.now)
-                except Exception:
+                except TooLarge:
+                    too_large, text = True, dumps(event)
+                except Exception as defect:
                     # It was checked when it was put, so that this is a defect; others are not to wait behind it.
-                    log.exception("what a target of %s is to be given cannot be made", rule.arn)
+                    log.error(
+                        "what a target of %s is to be given cannot be made: %s", rule.arn, origin(defect)
+                    )
                     continue
                 sending = Sending(
                     place.account,
@@ -166,7 +174,12 @@ class Dispatcher:
                     event,
                     waiting.hops,
                 )
-                self._attempt(base, Attempt(f"{row} {rule.arn} {target['Id']}", sending, base.now))
+                attempt = Attempt(f"{row} {rule.arn} {target['Id']}", sending, base.now)
+                if too_large:
+                    _begin(base, attempt)
+                    self._give_up(base, attempt, _TOO_LARGE, "None")
+                else:
+                    self._attempt(base, attempt)
 
     def _rules(self, tx: Tx, waiting: Waiting) -> Sequence[Thing]:
         if waiting.rule:
@@ -178,8 +191,7 @@ class Dispatcher:
         return [rule for rule in matching if rule.arn in waiting.only] if waiting.only else matching
 
     def _attempt(self, base: Call, attempt: Attempt) -> None:
-        # What is done before the transaction is done for this attempt, whichever others the next run has with it.
-        base.scope, base.asked = f"{attempt.id}/", 0
+        _begin(base, attempt)
         try:
             with base.tx.savepoint():
                 send(base, attempt.sending)
@@ -188,7 +200,7 @@ class Dispatcher:
         except AwsError as error:
             self._failed(base, attempt, error)
         except Exception as defect:
-            log.exception("a target could not be given an event")
+            log.error("a target could not be given an event: %s", origin(defect))
             self._failed(base, attempt, AwsError("InternalFailure", type(defect).__name__, 500))
 
     def _failed(self, base: Call, attempt: Attempt, error: AwsError) -> None:
@@ -267,6 +279,11 @@ class Dispatcher:
             _, sending, begun, failures = json.loads(text)
             found.append(Attempt(row, Sending(*sending), begun, failures))
         return found
+
+
+def _begin(base: Call, attempt: Attempt) -> None:
+    """What is done before the transaction is done for this attempt, whichever others the next run has with it."""
+    base.scope, base.asked = f"{attempt.id}/", 0
 
 
 def _waiting(tx: Tx, now: float) -> bool:

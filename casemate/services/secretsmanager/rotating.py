@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from casemate.errors import origin
 from casemate.gate.acting import in_background
 from casemate.gate.announcing import announce
 from casemate.gate.audit import service_event
@@ -98,8 +99,8 @@ def _guarded(work: Callable[[Gate, Job], None], gate: Gate, job: Job) -> None:
         work(gate, job)
     except LeaseLost:
         log.info("job %s was cancelled, or scheduled anew, meanwhile", job.id)
-    except Exception:
-        log.exception("job %s failed", job.id)
+    except Exception as defect:
+        log.error("job %s failed: %s", job.id, origin(defect))
         gate.store.write(lambda tx: job.renew(tx, 60.0))
 
 
