@@ -292,6 +292,50 @@ def test_a_body_that_is_too_long_is_not_kept() -> None:
         connection.close()
 
 
+@pytest.mark.parametrize(
+    "data", [b"1;" + b"x" * 5000, b"1;" + b"x" * 5000 + b"\r\nx\r\n", b"0\r\n" + b"x: y\r\n" * 12_000]
+)
+def test_what_is_around_chunks_is_bounded(data: bytes) -> None:
+    connection = _received(b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + data)
+    with pytest.raises(BadRequest):
+        connection.request()
+    connection.close()
+
+
+def test_chunks_are_taken_as_they_come() -> None:
+    near, far = socket.socketpair()
+    connection = Connection(near, 1000)
+    pieces = (
+        b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nab",
+        b"c\r",
+        b"\n2\r\nde\r\n0\r\n",
+        b"t: u\r\n\r\nGET /y HTTP/1.1\r\n\r\n",
+    )
+    for piece in pieces:
+        assert connection.request() is None
+        far.sendall(piece)
+        assert connection.receive()
+    requests = [connection.request(), connection.request(), connection.request()]
+    assert [each and (each.path, each.body) for each in requests] == [("/x", b"abcde"), ("/y", b""), None]
+    far.sendall(pieces[0] + b"c\r\n3e8\r\n")
+    assert connection.receive()
+    long = connection.request()
+    assert long is not None
+    assert long.body is None
+    connection.close()
+    far.close()
+
+
+def test_an_environment_has_few_connections(spoken: Spoken) -> None:
+    socks = [socket.create_connection(("127.0.0.1", spoken.port), 10) for _ in range(9)]
+    socks[8].sendall(NEXT)
+    assert spoken.api.ready(time.monotonic() + 0.2) is not None
+    socks[0].close()
+    assert spoken.api.ready(time.monotonic() + 10) is None
+    for sock in socks:
+        sock.close()
+
+
 # --- runtimes and packages
 
 

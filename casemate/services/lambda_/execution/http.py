@@ -6,6 +6,7 @@ import socket
 from typing import NamedTuple
 
 MOST_HEAD = 64 * 1024
+_MOST_CHUNK_LINE = 4 * 1024
 
 
 class BadRequest(Exception):
@@ -31,6 +32,10 @@ class Connection:
         self.sock = sock
         self._buffer = bytearray()
         self._most = most
+        self._head: tuple[str, str, dict[str, str]] | None = None
+        """Of the request whose body has not come whole."""
+        self._chunks = bytearray()
+        """What its chunks hold, as far as they have been taken from the buffer."""
 
     def receive(self) -> bool:
         """Take what has come; False when the peer has ended. Call it when there is something to be read."""
@@ -43,62 +48,84 @@ class Connection:
 
     def request(self) -> Request | None:
         """The next whole request that has come; None when there is none yet. Raises BadRequest."""
+        try:
+            if self._head is None:
+                self._head = self._next_head()
+                if self._head is None:
+                    return None
+            method, path, headers = self._head
+            if "chunked" in headers.get("transfer-encoding", "").lower():
+                whole, body = self._chunked()
+            else:
+                whole, body = self._counted(int(headers.get("content-length", "0")))
+        except ValueError:
+            raise BadRequest from None
+        if not whole:
+            return None
+        self._head = None
+        return Request(method, path, headers, body)
+
+    def _next_head(self) -> tuple[str, str, dict[str, str]] | None:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > MOST_HEAD:
                 raise BadRequest
             return None
-        try:
-            first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
-            method, path, version = first.split(" ")
-            headers = {
-                name.strip().lower(): value.strip()
-                for name, _, value in (line.partition(":") for line in lines)
-            }
-            if not version.startswith("HTTP/1."):
-                raise BadRequest
-            if "chunked" in headers.get("transfer-encoding", "").lower():
-                whole = self._chunked(end + 4)
-            else:
-                whole = self._counted(end + 4, int(headers.get("content-length", "0")))
-        except ValueError:
-            raise BadRequest from None
-        if whole is None:
-            return None
-        body, used = whole
-        del self._buffer[:used]
-        return Request(method, path, headers, body)
+        first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
+        method, path, version = first.split(" ")
+        if not version.startswith("HTTP/1."):
+            raise BadRequest
+        del self._buffer[: end + 4]
+        headers = {
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+        }
+        return method, path, headers
 
-    def _counted(self, start: int, length: int) -> tuple[bytes | None, int] | None:
+    def _counted(self, length: int) -> tuple[bool, bytes | None]:
+        """Whether the body is whole, and the body."""
         if length < 0:
             raise BadRequest
         if length > self._most:
-            return None, len(self._buffer)
-        if len(self._buffer) < start + length:
-            return None
-        return bytes(self._buffer[start : start + length]), start + length
+            self._buffer.clear()
+            return True, None
+        if len(self._buffer) < length:
+            return False, None
+        body = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return True, body
 
-    def _chunked(self, start: int) -> tuple[bytes | None, int] | None:
-        body = bytearray()
+    def _chunked(self) -> tuple[bool, bytes | None]:
+        """As ``_counted``. Whole chunks leave the buffer, so that nothing is looked at twice, and what waits there is
+        at most a line, the trailers, or a chunk that the body has room for."""
         while True:
-            end = self._buffer.find(b"\r\n", start)
+            end = self._buffer.find(b"\r\n", 0, _MOST_CHUNK_LINE + 2)
             if end < 0:
-                return None
-            size = int(self._buffer[start:end].partition(b";")[0], 16)
+                if len(self._buffer) > _MOST_CHUNK_LINE:
+                    raise BadRequest
+                return False, None
+            size = int(self._buffer[:end].partition(b";")[0], 16)
             if size < 0:
                 raise BadRequest
             if size == 0:
-                # Trailers end with an empty line.
-                last = (
-                    end if self._buffer[end : end + 4] == b"\r\n\r\n" else self._buffer.find(b"\r\n\r\n", end)
-                )
-                return None if last < 0 else (bytes(body), last + 4)
-            if len(body) + size > self._most:
-                return None, len(self._buffer)
-            if len(self._buffer) < end + 2 + size + 2:
-                return None
-            body += self._buffer[end + 2 : end + 2 + size]
-            start = end + 2 + size + 2
+                # Trailers end with an empty line, as does a body without any.
+                last = self._buffer.find(b"\r\n\r\n", end)
+                if last < 0:
+                    if len(self._buffer) > MOST_HEAD:
+                        raise BadRequest
+                    return False, None
+                body = bytes(self._chunks)
+                self._chunks.clear()
+                del self._buffer[: last + 4]
+                return True, body
+            if len(self._chunks) + size > self._most:
+                self._chunks.clear()
+                self._buffer.clear()
+                return True, None
+            start, stop = end + 2, end + 2 + size
+            if len(self._buffer) < stop + 2:
+                return False, None
+            self._chunks += self._buffer[start:stop]
+            del self._buffer[: stop + 2]
 
     def answer(self, status: str, headers: dict[str, str], body: bytes) -> bool:
         """Answer a request; False when the peer has gone."""

@@ -24,6 +24,9 @@ MOST_ANSWER = 6_291_556
 _MOST_OUTPUT = 1024 * 1024
 """Bytes that are kept of what an invocation prints."""
 
+_MOST_CONNECTIONS = 8
+_NO_DESCRIPTORS = 0.05  # seconds until the server may have descriptors again
+
 
 class Event(NamedTuple):
     """What a function is invoked with. deadline: seconds since the epoch."""
@@ -128,15 +131,26 @@ class RuntimeApi:
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return
         except OSError:
+            # What cannot be accepted stays there to be accepted.
+            time.sleep(_NO_DESCRIPTORS)
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock, MOST_ANSWER)
         self._connections.add(connection)
         self._selector.register(sock, selectors.EVENT_READ, connection)
+        if len(self._connections) == _MOST_CONNECTIONS:
+            # Others wait until one of these ends.
+            self._selector.unregister(self._listener)
 
     def _drop(self, connection: Connection) -> None:
+        if connection not in self._connections:
+            return
         self._selector.unregister(connection.sock)
+        if len(self._connections) == _MOST_CONNECTIONS:
+            self._selector.register(self._listener, selectors.EVENT_READ)
         self._connections.discard(connection)
         if self._waiting is connection:
             self._waiting = None
