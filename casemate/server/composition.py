@@ -492,9 +492,9 @@ def _build(
 
 
 def _environments(config: Config, doors: Doors) -> Environments:
-    data = str(config.data.resolve())
+    hidden = tuple(dict.fromkeys(map(str, config.secret_places)))
     return Environments(
-        ExecutionSettings(config.lambda_isolation, config.lambda_network, (data,)),
+        ExecutionSettings(config.lambda_isolation, config.lambda_network, hidden),
         doors,
         config.data / "run" / "lambda",
         most=config.lambda_environments,

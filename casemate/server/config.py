@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from casemate.engine.envelope.seals import secret_files
+
 if TYPE_CHECKING:
     from casemate.engine.keystore.https import Endpoint
     from casemate.engine.keystore.token import Cluster
@@ -31,7 +33,7 @@ class Config:
     key stores may use, by cluster id and by https://NAME; xks_timeout: seconds that a proxy has to answer;
     lambda_isolation: how functions are kept apart, "bubblewrap" or "none"; lambda_network: hosts and ports that they
     may reach besides the API; lambda_environments: how many of them a worker keeps at a time; lambda_idle: seconds
-    for which one is kept that is not used.
+    for which one is kept that is not used; file: where settings were read from, if that was said; it is no setting.
     """
 
     data: Path
@@ -69,6 +71,7 @@ class Config:
     drain_seconds: float = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def database_url(self) -> str:
@@ -79,6 +82,14 @@ class Config:
     def seal_spec(self) -> str:
         """The current seal, in the words of casemate/engine/envelope/seals.py."""
         return self.seal or f"keyfile:{self.key_file}"
+
+    @property
+    def secret_places(self) -> tuple[Path, ...]:
+        """The files and folders that nobody but the server is to read."""
+        keys = [path for seal in (self.seal_spec, self.previous_seal) if seal for path in secret_files(seal)]
+        files = [path for path in (self.tls_key, self.file) if path is not None]
+        folders = [self.data.resolve(), *(path.resolve().parent for path in keys)]
+        return (*folders, *(path.resolve() for path in files))
 
     @property
     def key_file(self) -> Path:

@@ -442,7 +442,7 @@ def load(
     _check_together(found, problems)
     if problems:
         raise ConfigError(problems)
-    return Config(**found)
+    return Config(**found, file=file)
 
 
 def _file_layer(

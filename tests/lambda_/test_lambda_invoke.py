@@ -424,7 +424,7 @@ def test_what_an_isolated_function_sees(tmp_path: Path, running: Lambda) -> None
         event = {
             "reach": [("127.0.0.1", port), ("127.0.0.1", int(running.server.endpoint.rpartition(":")[2]))],
             "read": [data, "/etc/passwd", str(Path.home() / ".ssh"), "/var/task/index.py", "/home"],
-            "write": ["/var/task", "/usr", "/", "/tmp"],
+            "write": ["/var/task", "/usr", "/", "/dev", "/dev/shm", "/tmp"],
         }
         if not ISOLATED:
             with lambda_server(tmp_path) as server:
@@ -435,7 +435,7 @@ def test_what_an_isolated_function_sees(tmp_path: Path, running: Lambda) -> None
         seen = answer_of(running, running.make(LOOK), event)["Payload"]
     assert seen["reached"] == [False, False]
     assert seen["readable"] == [False, False, False, True, False]
-    assert seen["writable"] == [False, False, False, True]
+    assert seen["writable"] == [False, False, False, False, True, True]
     assert len(seen["processes"]) == 1
     assert seen["uid"] == 993
 

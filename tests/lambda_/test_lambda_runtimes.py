@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -24,11 +25,13 @@ from hypothesis import strategies as st
 from lambda_support import zipped
 
 from casemate.errors import AwsError
-from casemate.services.lambda_ import packages
+from casemate.server.config import Config
+from casemate.services.lambda_ import packages, runtimes
 from casemate.services.lambda_.execution.doors import Doors
 from casemate.services.lambda_.execution.environment import Plan, Settings
 from casemate.services.lambda_.execution.environments import Environments, Key
 from casemate.services.lambda_.execution.http import BadRequest, Connection
+from casemate.services.lambda_.execution.isolation import isolated
 from casemate.services.lambda_.execution.runtime_api import Event, Outcome, RuntimeApi
 from casemate.services.lambda_.runtimes import architecture, find_runtime
 
@@ -354,6 +357,54 @@ def test_what_is_no_package_is_refused(data: bytes) -> None:
     with pytest.raises(AwsError) as caught:
         packages.checked(data)
     assert caught.value.code == "InvalidParameterValueException"
+
+
+# --- isolation
+
+
+def test_what_is_hidden_is_hidden_in_all_that_is_seen(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    (real / "data").mkdir(parents=True)
+    (real / "tls.key").touch()
+    (real / "other").mkdir()
+    (tmp_path / "link").symlink_to(real)
+    (tmp_path / "key").symlink_to(real / "tls.key")
+    seen = str(tmp_path / "link")
+    hidden = (str(real / "data"), str(tmp_path / "key"), str(real / "absent"), str(tmp_path / "real-too"))
+    with mock.patch("shutil.which", return_value="/usr/bin/bwrap"):
+        line = " ".join(isolated("/code", (seen,), hidden, 3, 512))
+    assert f"--ro-bind {seen} {seen}" in line
+    assert line.index(f"--ro-bind {seen} ") < line.index(f"--tmpfs {seen}/data --remount-ro {seen}/data")
+    assert f"--ro-bind /dev/null {seen}/tls.key" in line
+    assert "absent" not in line
+    assert "real-too" not in line
+    assert "/etc/ssl /etc/ssl" not in line
+    assert f"--size {16 * 1024 * 1024} --tmpfs /dev/shm --remount-ro /dev" in line
+
+
+def test_what_the_configuration_keeps_from_functions(tmp_path: Path) -> None:
+    key, conf = tmp_path / "tls" / "key.pem", tmp_path / "casemate.toml"
+    config = Config(
+        data=tmp_path / "data",
+        seal=f"keyfile:{tmp_path}/seal/key",
+        previous_seal=f"passphrase:file:{tmp_path}/old/phrase",
+        tls_key=key,
+        file=conf,
+    )
+    assert config.secret_places == (tmp_path / "data", tmp_path / "seal", tmp_path / "old", key, conf)
+
+
+@pytest.mark.parametrize(
+    ("program", "there"), [("/bin/node", False), ("~/bin/node", False), ("/opt/n/bin/node", True)]
+)
+def test_a_node_that_is_installed_among_other_files_is_not_used(program: str, there: bool) -> None:
+    path = os.path.expanduser(program)
+    with (
+        mock.patch.object(runtimes, "_told", return_value=["v99.1.0"]),
+        mock.patch("shutil.which", return_value=path),
+        mock.patch.object(Path, "resolve", lambda self: self),
+    ):
+        assert (find_runtime.__wrapped__("nodejs99.x") is not None) == there
 
 
 # --- environments

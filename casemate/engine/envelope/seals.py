@@ -96,6 +96,12 @@ def _parse(spec: str) -> dict[str, str]:
     return {"kind": kind}
 
 
+def secret_files(spec: str) -> list[Path]:
+    """The files from which a seal's secret is read. Raises SealError."""
+    given = _parse(spec)
+    return [Path(given[name]) for name in ("path", "file", "pin_file") if given.get(name)]
+
+
 _URI_FIELDS = {"token": "token", "object": "key", "module-path": "module", "x-mechanism": "mechanism"}
 
 

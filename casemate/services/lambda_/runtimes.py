@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import platform
 import re
 import shutil
@@ -11,11 +13,16 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from pwd import getpwall
 from typing import Any, NamedTuple
 
 from casemate.errors import AwsError
 
+log = logging.getLogger("casemate.lambda")
+
 _CLIENTS = Path(__file__).parent / "clients"
+_FIRST_USER = 1000
+"""The ids from which on users are people's."""
 
 _ABOUT_PYTHON = """
 import sys
@@ -97,9 +104,20 @@ def _node(name: str) -> Runtime | None:
     if version != wanted:
         return None
     real = Path(program).resolve()
-    return Runtime(
-        NODE, (str(real), str(_CLIENTS / "node_client.mjs")), (str(real.parent.parent), str(_CLIENTS))
-    )
+    prefix = real.parent.parent
+    if _too_much(prefix):
+        log.warning("%s is not used: functions would see all of %s", real, prefix)
+        return None
+    return Runtime(NODE, (str(real), str(_CLIENTS / "node_client.mjs")), (str(prefix), str(_CLIENTS)))
+
+
+def _too_much(prefix: Path) -> bool:
+    """Whether a folder holds more than an interpreter: all files, or somebody's."""
+    if prefix == Path("/usr") or prefix.is_relative_to("/usr/"):
+        return False
+    homes = [Path(user.pw_dir) for user in getpwall() if user.pw_uid == 0 or user.pw_uid >= _FIRST_USER]
+    homes.append(Path(os.path.expanduser("~")))
+    return prefix == Path("/") or any(home.resolve().is_relative_to(prefix) for home in homes)
 
 
 def _told(program: str, *arguments: str) -> list[str]:

@@ -7,6 +7,7 @@ execution environment", "Lambda quotas".
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -24,8 +25,10 @@ _MIB = 1024 * 1024
 # What programs need of the system's configuration to find libraries, certificates and time zones.
 _SYSTEM = (
     "/etc/ld.so.cache",
-    "/etc/ssl",
-    "/etc/pki",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust",
     "/etc/alternatives",
     "/etc/localtime",
     "/etc/nsswitch.conf",
@@ -33,6 +36,8 @@ _SYSTEM = (
 _USER, _GROUP = "993", "990"
 _PROCESSES = 1024
 _FILES = 1024
+_SHARED = 16 * _MIB
+"""Bytes of /dev/shm."""
 
 
 class Outside(NamedTuple):
@@ -80,15 +85,17 @@ def _root() -> list[str]:
             arguments += ["--ro-bind", str(path), str(path)]
     for path_name in _SYSTEM:
         arguments += ["--ro-bind-try", path_name, path_name]
-    return [*arguments, "--proc", "/proc", "--dev", "/dev"]
+    # Otherwise /dev holds as much as half of the machine's memory.
+    shared = ("--size", str(_SHARED), "--tmpfs", "/dev/shm")  # noqa: S108 - the environment's own
+    return [*arguments, "--proc", "/proc", "--dev", "/dev", *shared, "--remount-ro", "/dev"]
 
 
 def isolated(
     code: str, folders: tuple[str, ...], hidden: tuple[str, ...], hosts: int, temporary: int
 ) -> list[str]:
     """The command line that runs a command isolated, up to that command. code: the folder with the unpacked package;
-    folders: what the runtime needs to read; hidden: folders of the server's that must not be seen even where they lie
-    in one of those; hosts: the descriptor of what /etc/hosts says; temporary: megabytes of /tmp."""
+    folders: what the runtime needs to read; hidden: files and folders of the server's that must not be seen even
+    where they lie in what is; hosts: the descriptor of what /etc/hosts says; temporary: megabytes of /tmp."""
     program = shutil.which("bwrap")
     assert program is not None
     arguments = [program, *_namespaces(), *_root(), "--ro-bind-data", str(hosts), "/etc/hosts"]
@@ -96,14 +103,26 @@ def isolated(
     for folder in dict.fromkeys((*own, *folders)):
         if folder != "/usr" and not folder.startswith("/usr/"):
             arguments += ["--ro-bind", folder, folder]
-    for folder in hidden:
-        if any(folder == seen or folder.startswith(f"{seen}/") for seen in (*own, *folders, "/usr")):
-            arguments += ["--tmpfs", folder]
+    system = ("/usr", *(name for name in ("/bin", "/sbin", "/lib", "/lib64") if not os.path.islink(name)))
+    for seen in dict.fromkeys((*system, *_SYSTEM, *own, *folders)):
+        for path in hidden:
+            arguments += _hidden(path, seen)
     return [
         *arguments,
         *("--size", str(temporary * _MIB), "--tmpfs", "/tmp"),  # noqa: S108 - the environment's own
         *("--ro-bind", code, TASK, "--remount-ro", "/", "--chdir", "/", "--clearenv", "--"),
     ]
+
+
+def _hidden(path: str, seen: str) -> list[str]:
+    """What hides a path where it lies in something that is seen, by whatever links it is reached."""
+    real, top = os.path.realpath(path), os.path.realpath(seen)
+    inside = real.removeprefix(top)
+    if inside == real or inside[:1] not in ("", "/") or not os.path.exists(real):
+        return []
+    if os.path.isdir(real):
+        return ["--tmpfs", seen + inside, "--remount-ro", seen + inside]
+    return ["--ro-bind", os.devnull, seen + inside]
 
 
 def limits(memory: int, *, isolated: bool) -> dict[str, int]:
