@@ -300,3 +300,14 @@ def test_absence_is_all_the_objects_own() -> None:
     absent = {"a": {"b": {"c": [{"exists": False}]}}}
     assert matches(absent, {"a": [{"b": [{"d": 1}, {"d": 2}]}, {"b": {"d": 3}}]})
     assert not matches(absent, {"a": [{"b": [{"d": 1}]}, {"b": [{"d": 2}, {"c": 3}]}]})
+
+
+_VALUES = (
+    st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.0, 1.0, 0.5, "", "0", "true", "null"])
+)
+
+
+@given(_VALUES, st.lists(_VALUES, min_size=2))
+def test_one_of_many_values_is_equal_as_one_is(value: Any, values: list[Any]) -> None:
+    event = {"a": value}
+    assert matches({"a": values}, event) == any(matches({"a": [each]}, event) for each in values)

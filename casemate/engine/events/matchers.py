@@ -49,6 +49,23 @@ def scalar(token: Token) -> Matcher:
             return lambda value: isinstance(value, str) and value == text
 
 
+def any_of(tokens: Sequence[Token]) -> Matcher:
+    """Any of these values, in the same time however many they are."""
+    if len(tokens) == 1:
+        return scalar(tokens[0])
+    one_of_each = {token.kind: token for token in tokens}
+    texts = frozenset(token.value for token in tokens if token.kind == "string")
+    numbers = frozenset(token.value for token in tokens if token.kind == "number")
+    constants = [scalar(token) for kind, token in one_of_each.items() if kind in ("null", "true", "false")]
+
+    def test(value: Any) -> bool:
+        if isinstance(value, str):
+            return value in texts
+        return value in numbers if _is_number(value) else any(constant(value) for constant in constants)
+
+    return test
+
+
 def _of_text(test: Callable[[str], bool]) -> Matcher:
     return lambda value: isinstance(value, str) and test(value)
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from casemate.engine.events.matchers import ABSENT, Matcher, match_expression, scalar
-from casemate.engine.events.tokens import PatternError, Tokens
+from casemate.engine.events.matchers import ABSENT, Matcher, any_of, match_expression
+from casemate.engine.events.tokens import PatternError, Token, Tokens
 
 __all__ = ["Pattern", "PatternError", "compile_pattern"]
 
@@ -160,13 +160,16 @@ def _scalars(value: Any) -> list[Any]:
 
 def _values(tokens: Tokens) -> list[Matcher]:
     matchers: list[Matcher] = []
+    equal: list[Token] = []
     while (token := tokens.next()).kind != "]":
         if token.kind == "{":
             matchers.append(match_expression(tokens))
         elif token.kind == "[":
             raise tokens.fail("Match value must be String, number, true, false, or null")
         else:
-            matchers.append(scalar(token))
+            equal.append(token)
+    if equal:
+        matchers.insert(0, any_of(equal))
     if not matchers:
         raise tokens.fail("Empty arrays are not allowed")
     return matchers
