@@ -80,6 +80,21 @@ def test_by_name_and_by_tag(sqs: Sqs) -> None:
         sqs.of("maker").create_queue(QueueName=sqs.name(), tags={"a": "b"})
 
 
+def test_messages_go_back_only_to_where_one_may_send(sqs: Sqs) -> None:
+    dead = sqs.queue("dead")
+    redrive = {"deadLetterTargetArn": arn_of(dead), "maxReceiveCount": 2}
+    open_, closed = sqs.queue("a", RedrivePolicy=redrive), sqs.queue("b", RedrivePolicy=redrive)
+    _set(
+        sqs,
+        closed,
+        policy(statement("sqs:SendMessage", resource=arn_of(closed), effect="Deny", Principal="*")),
+    )
+    with refused("AccessDenied", status=403):
+        sqs.of().start_message_move_task(SourceArn=arn_of(dead))
+    assert "Results" not in sqs.of().list_message_move_tasks(SourceArn=arn_of(dead))
+    sqs.of().start_message_move_task(SourceArn=arn_of(dead), DestinationArn=arn_of(open_))
+
+
 def _allowing(url: str, principal: Any, *actions: str, **more: Any) -> str:
     return policy(statement(*actions, resource=arn_of(url), Principal=principal, **more))
 

@@ -17,6 +17,7 @@ from casemate.api import sqs
 from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
 from casemate.gate.acting import in_background
+from casemate.gate.authorise import decide, denied
 from casemate.gate.operation import Need
 from casemate.services.sqs import messages, moving
 from casemate.services.sqs.naming import Place, read_arn
@@ -94,7 +95,9 @@ def start_message_move_task(
     if not queues.sources(tx, row.place, "", 1):
         raise AwsError("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
     destination = source.destination
-    if destination is not None:
+    if destination is None:
+        _check_sources(call, row.place, req)
+    else:
         if destination.place == row.place:
             raise AwsError("InvalidParameterValue", "Source and destination queues must not be the same.")
         if destination.place.fifo != row.place.fifo:
@@ -124,6 +127,18 @@ def start_message_move_task(
     )
     jobs.schedule(tx, MOVE, call.now, {"task": task}, id=f"{MOVE} {task}")
     return {"TaskHandle": _handle(call, task, row.place)}
+
+
+def _check_sources(call: Call, place: Place, request: Mapping[str, Any]) -> None:
+    """Refuse whoever may not send to all queues whose dead-letter queue it is: they are the destinations."""
+    queues, name = call.part(Queues), ""
+    while sources := queues.sources(call.tx, place, name, 100):
+        name = sources[-1].name
+        for each in sources:
+            queue = queues.find(call, each) or absent(each)
+            decision = decide(call, "sqs:SendMessage", queue, request)
+            if not decision.allowed:
+                raise denied(call, "sqs:SendMessage", queue, decision)
 
 
 def _owner(place: Place) -> tuple[str, str, str]:
