@@ -34,6 +34,8 @@ ODD = """
             raise KeyError("no such thing")
         if event["do"] == "exit":
             os._exit(3)
+        if event["do"] == "exit-odd":
+            os._exit(-1)
         if event["do"] == "killed":
             os.kill(os.getpid(), 9) if os.getpid() != 1 else os._exit(137)
         if event["do"] == "sleep":
@@ -147,6 +149,7 @@ def test_what_a_function_raises_is_its_answer(running: Lambda, odd: str) -> None
     ("what", "kind", "message"),
     [
         ("exit", "Runtime.ExitError", "Error: Runtime exited with error: exit status 3"),
+        ("exit-odd", "Runtime.ExitError", "Error: Runtime exited with error: exit status 255"),
         ("killed", "Runtime.ExitError", "Error: Runtime exited with error: signal: killed"),
         ("sleep", "Sandbox.Timedout", "Error: Task timed out after 1.00 seconds"),
     ],

@@ -27,12 +27,18 @@ from lambda_support import zipped
 from casemate.errors import AwsError
 from casemate.server.config import Config
 from casemate.services.lambda_ import packages, runtimes
+from casemate.services.lambda_.destinations import record
+from casemate.services.lambda_.dispatching import EventDispatcher
+from casemate.services.lambda_.event_queue import Event as Waiting
+from casemate.services.lambda_.event_queue import EventQueue, Taken
 from casemate.services.lambda_.execution.doors import Doors
 from casemate.services.lambda_.execution.environment import Plan, Settings
 from casemate.services.lambda_.execution.environments import Environments, Key
 from casemate.services.lambda_.execution.http import BadRequest, Connection
 from casemate.services.lambda_.execution.isolation import isolated
 from casemate.services.lambda_.execution.runtime_api import Event, Outcome, RuntimeApi
+from casemate.services.lambda_.naming import Place
+from casemate.services.lambda_.running import Result
 from casemate.services.lambda_.runtimes import architecture, find_runtime
 
 CLIENTS = Path(packages.__file__).parent / "clients"
@@ -357,6 +363,71 @@ def test_what_is_no_package_is_refused(data: bytes) -> None:
     with pytest.raises(AwsError) as caught:
         packages.checked(data)
     assert caught.value.code == "InvalidParameterValueException"
+
+
+def _archive(*names: str, how: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", how) as archive:
+        for name in names:
+            archive.writestr(name, "" if name.endswith("/") else "text of it")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "zipped",
+    [
+        _archive("a", how=zipfile.ZIP_STORED).replace(b"text of it", b"text of at"),
+        _archive("a", how=zipfile.ZIP_LZMA),
+        _archive("a", "a-b", "a/b"),
+        _archive("a/b", "./a"),
+        _archive("a", "a/"),
+        _archive("x", "."),
+        _archive("n" * 256),
+        _archive("n/" * 512 + "n"),
+    ],
+    ids=["crc", "compression", "file-folder", "dotted", "both", "nameless", "long-name", "long-path"],
+)
+def test_packages_that_cannot_be_unpacked_are_refused(zipped: bytes) -> None:
+    with pytest.raises(AwsError) as caught:
+        packages.checked(zipped)
+    text = "Could not unzip uploaded file. Please check your file, then try to upload again."
+    assert (caught.value.code, caught.value.message) == ("InvalidParameterValueException", text)
+
+
+def test_packages_that_can_be_unpacked_are_taken() -> None:
+    zipped = _archive("a", "a-b", "ab/", "ab/c", "d/e/f", "n" * 255)
+    assert packages.checked(zipped).zipped == zipped
+
+
+# --- events
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"), [(b'{"a": 1}', {"a": 1}), (b"\xffno", "\ufffdno"), (b"[" * 9999, "[" * 9999)]
+)
+def test_records_show_what_is_no_json_as_text(payload: bytes, shown: Any) -> None:
+    event = Waiting("id", Place("1" * 12, "us-east-1", "f"), "", b"{}", "", "", 0.0)
+    made = record(event, 1.0, "Success", 1, Result(payload, False, "1", b""))
+    assert made["responsePayload"] == shown
+
+
+def test_what_can_never_be_handled_is_not_run_for_ever() -> None:
+    queue, gate = mock.Mock(), mock.Mock()
+    gate.parts = {EventQueue: queue}
+    gate.clock.now.return_value = 100.0
+    gate.store.write = lambda do: do("tx")
+    dispatcher = EventDispatcher(gate)
+    place = Place("1" * 12, "us-east-1", "f")
+    for attempts in range(3):
+        event = Waiting("id", place, "", b"{}", "", "", 0.0, attempts)
+        dispatcher._running["id"] = Taken(event, 1)
+        with mock.patch.object(dispatcher, "_handle", side_effect=KeyError):
+            dispatcher._run(Taken(event, 1))
+    assert [(call.args[2].attempts, call.args[3]) for call in queue.put_back.call_args_list] == [
+        (1, 160.0),
+        (2, 220.0),
+    ]
+    assert queue.finish.call_count == 1
 
 
 # --- isolation

@@ -126,7 +126,8 @@ def bury(call: Call, version: Version, source: str, event: Event, result: Result
     parts = _ARN.fullmatch(arn)
     assert parts is not None
     kind = _KINDS[parts[1]]
-    said = json.loads(result.payload).get("errorMessage", "") if result is not None and result.payload else ""
+    answer = _shown(result.payload) if result is not None and result.payload else None
+    said = answer.get("errorMessage", "") if isinstance(answer, dict) else answer
     attributes = {
         "RequestID": {"DataType": "String", "StringValue": event.id},
         "ErrorCode": {"DataType": "Number", "StringValue": "200" if result is not None else "429"},
@@ -172,14 +173,22 @@ def record(event: Event, now: float, condition: str, runs: int, result: Result |
             "condition": condition,
             "approximateInvokeCount": runs,
         },
-        "requestPayload": json.loads(event.payload or b"{}"),
+        "requestPayload": _shown(event.payload or b"{}"),
     }
     if result is not None:
         made["responseContext"] = {"statusCode": 200, "executedVersion": result.version}
         if result.failed:
             made["responseContext"]["functionError"] = "Unhandled"
-        made["responsePayload"] = json.loads(result.payload) if result.payload else None
+        made["responsePayload"] = _shown(result.payload) if result.payload else None
     return made
+
+
+def _shown(payload: bytes) -> Any:
+    """A payload's value, or its text: runtimes of one's own may answer what is no JSON."""
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):
+        return payload.decode("utf-8", "replace")
 
 
 def _served(call: Call, kind: Kind) -> bool:

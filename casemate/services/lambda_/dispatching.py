@@ -29,6 +29,7 @@ from casemate.services.lambda_.targets import version_of
 if TYPE_CHECKING:
     from casemate.gate.call import Call
     from casemate.gate.gate import Gate
+    from casemate.store.database import Tx
 
 log = logging.getLogger("casemate.lambda")
 
@@ -125,11 +126,33 @@ class EventDispatcher:
         try:
             self._handle(taken)
         except Exception as error:
-            # Its lease runs out, and it is run again.
             log.error("an asynchronous invocation could not be handled: %s", type(error).__qualname__)
+            self._unhandled(taken)
         finally:
             del self._running[taken.event.id]
             self._queue.told.set()
+
+    def _unhandled(self, taken: Taken) -> None:
+        """Count it as an attempt, so that what can never be handled is not run for ever."""
+        event, now = taken.event, self._gate.clock.now()
+        again = event._replace(attempts=event.attempts + 1)
+
+        def count(tx: Tx) -> None:
+            if event.attempts >= _RETRIES:
+                self._queue.finish(tx, taken)
+            else:
+                self._queue.put_back(tx, taken, again, now + _PAUSES[event.attempts])
+
+        if self._stopping.is_set():
+            return
+        try:
+            self._gate.store.write(count)
+        except Exception as error:
+            # Its lease runs out, and it is run again.
+            log.error("it could not be put back: %s", type(error).__qualname__)
+        else:
+            if event.attempts >= _RETRIES:
+                log.error("an event for the function %s is dropped", event.place.name)
 
     # --- one event
 

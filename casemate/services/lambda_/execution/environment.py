@@ -139,15 +139,16 @@ class Environment:
             )
             return outcome._replace(payload=error("Sandbox.Timedout", text))
         status = self._process.wait()
-        if status > 128:
+        # What isolates it tells of a signal so; above are statuses of the function's own.
+        if 128 < status < 128 + signal.NSIG:
             status = 128 - status
         if status < 0:
-            names = {
+            names: dict[int, str] = {
                 signal.SIGKILL: "killed",
                 signal.SIGSEGV: "segmentation fault",
                 signal.SIGTERM: "terminated",
             }
-            what = f"Runtime exited with error: signal: {names.get(signal.Signals(-status), str(-status))}"
+            what = f"Runtime exited with error: signal: {names.get(-status, str(-status))}"
         elif status:
             what = f"Runtime exited with error: exit status {status}"
         else:
