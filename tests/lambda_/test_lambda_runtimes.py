@@ -26,7 +26,7 @@ from lambda_support import zipped
 
 from casemate.errors import AwsError
 from casemate.server.config import Config
-from casemate.services.lambda_ import packages, runtimes
+from casemate.services.lambda_ import log_lines, packages, runtimes
 from casemate.services.lambda_.destinations import record
 from casemate.services.lambda_.dispatching import EventDispatcher
 from casemate.services.lambda_.event_queue import Event as Waiting
@@ -428,6 +428,48 @@ def test_what_can_never_be_handled_is_not_run_for_ever() -> None:
         (2, 220.0),
     ]
     assert queue.finish.call_count == 1
+
+
+# --- logs
+
+
+def _logged(text: bytes) -> log_lines.Logged:
+    return log_lines.Logged(Place("1" * 12, "us-east-1", "f"), "role", "stream", 1.0, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        (b"", []),
+        (b"a\n\nb\n", [2]),
+        (b"\xff" * 100_000 + b"\n" + (b"x" * 300_000 + b"\n") * 4, [3, 2]),
+        (b"x\n" * 25_000, [10_000, 10_000, 5_000]),
+    ],
+)
+def test_lines_are_written_in_as_many_requests_as_they_need(text: bytes, counts: list[int]) -> None:
+    batches = list(log_lines._batches(_logged(text)))
+    assert [len(events) for events in batches] == counts
+    for events in batches:
+        sizes = [len(event["message"].encode()) for event in events]
+        assert sum(sizes) + 26 * len(sizes) <= 1_048_576
+        assert max(sizes) <= 256 * 1024
+
+
+def test_lines_that_wait_are_bounded_by_their_bytes(caplog: pytest.LogCaptureFixture) -> None:
+    lines, go, written = log_lines.LogLines(), threading.Event(), list[int]()
+
+    def write(logged: log_lines.Logged) -> None:
+        go.wait(10)
+        written.append(len(logged.text))
+
+    with mock.patch.object(lines, "_write", write):
+        for _ in range(20):
+            lines.put(_logged(b"x" * 1024 * 1024))
+        go.set()
+        lines.close()
+    assert len(written) == 16
+    assert caplog.text.count("is lost: too much waits") == 4
+    assert lines._bytes == 0
 
 
 # --- isolation

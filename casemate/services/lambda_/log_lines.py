@@ -18,6 +18,8 @@ from casemate.gate.acting import Actor, act_as, in_background
 from casemate.services.lambda_.naming import SERVICE, Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from casemate.gate.call import Call
     from casemate.gate.gate import Gate
 
@@ -25,8 +27,10 @@ log = logging.getLogger("casemate.lambda")
 
 _WAITING = 1_000
 """So many invocations' lines are kept while they cannot be written."""
+_WAITING_BYTES = 16 * 1024 * 1024
 _MOST_EVENT = 256 * 1024
-_MOST_EVENTS = 1_000
+_MOST_BATCH, _OF_EACH, _MOST_EVENTS = 1_048_576, 26, 10_000
+"""What one PutLogEvents takes: bytes, those that an event counts for besides its message, and events."""
 
 
 class Logged(NamedTuple):
@@ -45,6 +49,7 @@ class LogLines:
     def __init__(self) -> None:
         self.gate: Gate | None = None
         self._queue: queue.Queue[Logged | None] = queue.Queue(_WAITING)
+        self._bytes = 0
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -56,9 +61,11 @@ class LogLines:
                     target=self._write_all, name="casemate-lambda-logs", daemon=True
                 )
                 self._thread.start()
-        try:
-            self._queue.put_nowait(logged)
-        except queue.Full:
+            kept = self._bytes + len(logged.text) <= _WAITING_BYTES and not self._queue.full()
+            if kept:
+                self._bytes += len(logged.text)
+                self._queue.put_nowait(logged)
+        if not kept:
             log.warning(
                 "what the function %s printed is lost: too much waits to be written", logged.place.name
             )
@@ -77,6 +84,8 @@ class LogLines:
                 log.debug("the role of %s may not write its log: %s", logged.place.name, error.code)
             except Exception as error:
                 log.error("a function's log could not be written: %s", type(error).__qualname__)
+            with self._lock:
+                self._bytes -= len(logged.text)
 
     def _write(self, logged: Logged) -> None:
         gate = self.gate
@@ -85,14 +94,12 @@ class LogLines:
         place = logged.place
         group, stream = f"/aws/lambda/{place.name}", logged.stream
         actor = Actor(SERVICE, place.account, place.region, place.arn, role=logged.role, session=place.name)
-        moment = int(logged.at * 1000)
-        lines: list[logs.InputLogEvent] = [
-            {"timestamp": moment, "message": line[:_MOST_EVENT]}
-            for line in logged.text.decode("utf-8", "replace").split("\n")
-            if line.strip()
-        ]
-        events = lines[-_MOST_EVENTS:]
+        for events in _batches(logged):
+            self._put(gate, actor, group, stream, events)
 
+    def _put(
+        self, gate: Gate, actor: Actor, group: str, stream: str, events: list[logs.InputLogEvent]
+    ) -> None:
         def put(call: Call) -> None:
             logs.PutLogEvents.ask(
                 act_as(call, actor),
@@ -117,3 +124,22 @@ class LogLines:
                 if error.code != "ResourceAlreadyExistsException":
                     raise
         in_background(gate, put)
+
+
+def _batches(logged: Logged) -> Iterator[list[logs.InputLogEvent]]:
+    """The lines, in as many requests as they need."""
+    moment, size = int(logged.at * 1000), 0
+    events: list[logs.InputLogEvent] = []
+    for line in logged.text.decode("utf-8", "replace").split("\n"):
+        if not line.strip():
+            continue
+        # Replaced bytes take more than they did.
+        cut = line.encode()[:_MOST_EVENT]
+        counted = len(cut) + _OF_EACH
+        if size + counted > _MOST_BATCH or len(events) == _MOST_EVENTS:
+            yield events
+            events, size = [], 0
+        events.append({"timestamp": moment, "message": cut.decode("utf-8", "ignore")})
+        size += counted
+    if events:
+        yield events
