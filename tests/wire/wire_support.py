@@ -79,7 +79,14 @@ def error_shapes(service: str) -> list[StructureShape]:
     return [shape for shape in model(service).error_shapes if isinstance(shape, StructureShape)]
 
 
-PAIRS = [(service, protocol) for service in SERVICES for protocol in protocols(service)]
+# botocore has forgotten SQS's query protocol, of which some names are not the model's: tests/sqs tries it by its wire.
+FORGOTTEN = {("sqs", "query")}
+PAIRS = [
+    (service, protocol)
+    for service in SERVICES
+    for protocol in protocols(service)
+    if (service, protocol) not in FORGOTTEN
+]
 
 # ---- strings that match a pattern ----
 
