@@ -99,6 +99,8 @@ def isolated(
     program = shutil.which("bwrap")
     assert program is not None
     arguments = [program, *_namespaces(), *_root(), "--ro-bind-data", str(hosts), "/etc/hosts"]
+    # Before the folders, of which some may lie below it.
+    arguments += ["--size", str(temporary * _MIB), "--tmpfs", "/tmp"]  # noqa: S108 - the environment's own
     own = (sys.prefix, sys.base_prefix, str(CLIENTS))
     for folder in dict.fromkeys((*own, *folders)):
         if folder != "/usr" and not folder.startswith("/usr/"):
@@ -109,7 +111,6 @@ def isolated(
             arguments += _hidden(path, seen)
     return [
         *arguments,
-        *("--size", str(temporary * _MIB), "--tmpfs", "/tmp"),  # noqa: S108 - the environment's own
         *("--ro-bind", code, TASK, "--remount-ro", "/", "--chdir", "/", "--clearenv", "--"),
     ]
 
