@@ -79,7 +79,7 @@ def error_shapes(service: str) -> list[StructureShape]:
     return [shape for shape in model(service).error_shapes if isinstance(shape, StructureShape)]
 
 
-# botocore has forgotten SQS's query protocol, of which some names are not the model's: tests/sqs tries it by its wire.
+# botocore has forgotten SQS's query protocol, of which some names are not the model's: tests/sqs tries its wire.
 FORGOTTEN = {("sqs", "query")}
 PAIRS = [
     (service, protocol)
