@@ -12,13 +12,14 @@ from typing import Any
 
 from server_support import Server, casemate, running_server
 from server_support import refused as refused
+from users_support import Users, seed_of
+from users_support import access_key as access_key
 
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys
 from casemate.gate.call import Call
 from casemate.gate.identity import Identity
 from casemate.gate.keyring import Keyring
-from casemate.services.iam.identities import AccessKey
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
 from casemate.services.kms.keys import Keys
 from casemate.store.database import Store, open_store
@@ -40,7 +41,7 @@ def _inline(*actions: str, resource: str = "*", condition: Mapping[str, Any] | N
 
 
 # user: (account, attached policies, inline policy)
-_USERS: dict[str, tuple[str, tuple[str, ...], str]] = {
+_USERS: Users = {
     "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
     "nobody": (ACCOUNT, (), ""),
     "helper": (ACCOUNT, (), ""),
@@ -71,31 +72,12 @@ _USERS: dict[str, tuple[str, tuple[str, ...], str]] = {
 }
 
 
-def access_key(user: str) -> AccessKey:
-    name = user.upper().ljust(12, "X")
-    return AccessKey(f"AKIATEST{name}", f"secret-of-{user}-0123456789")
-
-
 def user_arn(user: str) -> str:
     return f"arn:aws:iam::{_USERS[user][0]}:user/{user}"
 
 
 def seed() -> dict[str, Any]:
-    accounts: dict[str, dict[str, Any]] = {
-        account: {"id": account, "name": f"account {account}", "users": []}
-        for account in (ACCOUNT, OTHER_ACCOUNT)
-    }
-    for user, (account, attached, inline) in _USERS.items():
-        key = access_key(user)
-        accounts[account]["users"].append(
-            {
-                "name": user,
-                "attached_policies": list(attached),
-                "inline_policies": {"own": inline} if inline else {},
-                "access_keys": [{"id": key.id, "secret": key.secret}],
-            }
-        )
-    return {"accounts": list(accounts.values())}
+    return seed_of(_USERS, ACCOUNT, OTHER_ACCOUNT)
 
 
 class Kms:

@@ -12,8 +12,9 @@ from typing import Any
 
 from server_support import Server, casemate, running_server
 from server_support import refused as refused
+from users_support import Users, seed_of
+from users_support import access_key as access_key
 
-from casemate.services.iam.identities import AccessKey
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
@@ -32,7 +33,7 @@ def statement(*actions: str, resource: Any = "*", effect: str = "Allow", **more:
 
 
 # user: (account, attached policies, inline policy)
-_USERS: dict[str, tuple[str, tuple[str, ...], str]] = {
+_USERS: Users = {
     "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
     "nobody": (ACCOUNT, (), ""),
     "stranger": (OTHER_ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
@@ -62,30 +63,12 @@ _USERS: dict[str, tuple[str, tuple[str, ...], str]] = {
 }
 
 
-def access_key(user: str) -> AccessKey:
-    return AccessKey(f"AKIATEST{user.upper().ljust(12, 'X')}", f"secret-of-{user}-0123456789")
-
-
 def user_arn(user: str) -> str:
     return f"arn:aws:iam::{_USERS[user][0]}:user/{user}"
 
 
 def _seed() -> dict[str, Any]:
-    accounts: dict[str, dict[str, Any]] = {
-        account: {"id": account, "name": f"account {account}", "users": []}
-        for account in (ACCOUNT, OTHER_ACCOUNT)
-    }
-    for user, (account, attached, inline) in _USERS.items():
-        key = access_key(user)
-        accounts[account]["users"].append(
-            {
-                "name": user,
-                "attached_policies": list(attached),
-                "inline_policies": {"own": inline} if inline else {},
-                "access_keys": [{"id": key.id, "secret": key.secret}],
-            }
-        )
-    return {"accounts": list(accounts.values())}
+    return seed_of(_USERS, ACCOUNT, OTHER_ACCOUNT)
 
 
 class Logs:
