@@ -48,27 +48,8 @@ _S3_CONTROL = b"/v20180820/"
 """What S3 Control's paths begin with: its requests are signed for S3 and have the header of an account."""
 
 
-class AddressedCodec:
-    """A codec of S3's, for requests that name their bucket in the path or in the host's name."""
-
-    __slots__ = ("_address", "_codec", "error", "redact", "redact_result", "reply")
-
-    def __init__(self, codec: Codec, address: S3Address) -> None:
-        self._address = address
-        self._codec = codec
-        self.error = codec.error
-        self.redact = codec.redact
-        self.redact_result = codec.redact_result
-        self.reply = codec.reply
-
-    def parse(
-        self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
-    ) -> dict[str, Any]:
-        return self._codec.parse(method, self._address.path(path, headers), query, headers, body)
-
-
-class QueueCodec:
-    """A codec of SQS's query protocol, whose requests may name the queue by their path."""
+class _Reading:
+    """A codec of which only the reading of requests is another one."""
 
     __slots__ = ("_codec", "error", "redact", "redact_result", "reply")
 
@@ -78,6 +59,27 @@ class QueueCodec:
         self.redact = codec.redact
         self.redact_result = codec.redact_result
         self.reply = codec.reply
+
+
+class AddressedCodec(_Reading):
+    """A codec of S3's, for requests that name their bucket in the path or in the host's name."""
+
+    __slots__ = ("_address",)
+
+    def __init__(self, codec: Codec, address: S3Address) -> None:
+        super().__init__(codec)
+        self._address = address
+
+    def parse(
+        self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+    ) -> dict[str, Any]:
+        return self._codec.parse(method, self._address.path(path, headers), query, headers, body)
+
+
+class QueueCodec(_Reading):
+    """A codec of SQS's query protocol, whose requests may name the queue by their path."""
+
+    __slots__ = ()
 
     def parse(
         self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes

@@ -22,6 +22,7 @@ from casemate.services.s3.conditional import check_write
 from casemate.services.s3.happenings import created
 from casemate.services.s3.integrity import DEFAULT, shown_digest
 from casemate.services.s3.object_rows import ObjectRow, Objects, PartRow, discard_bodies
+from casemate.services.s3.putting import check_size
 from casemate.services.s3.refusals import invalid_request, malformed_xml
 from casemate.services.s3.upload_rows import NamedUpload, Uploads, find_upload, no_such_upload
 
@@ -150,14 +151,7 @@ def _check_sizes(request: Mapping[str, Any], parts: Sequence[PartRow], size: int
         raise invalid_request(
             f"The provided 'x-amz-mp-object-size' header value {expected} does not match what was computed: {size}"
         )
-    if size > LARGEST:
-        raise AwsError(
-            "EntityTooLarge",
-            "Your proposed upload exceeds the maximum allowed size",
-            400,
-            ProposedSize=str(size),
-            MaxSizeAllowed=str(LARGEST),
-        )
+    check_size(size, LARGEST)
 
 
 def _check_named(algorithm: str, named: Sequence[Mapping[str, Any]]) -> None:

@@ -40,15 +40,15 @@ class Received(NamedTuple):
     etag: str
 
 
-def check_size(size: int) -> None:
-    """Raise for more than may come in one piece."""
-    if size > LARGEST:
+def check_size(size: int, largest: int = LARGEST) -> None:
+    """Raise for more than may come: in one piece, unless another bound is given."""
+    if size > largest:
         raise AwsError(
             "EntityTooLarge",
             "Your proposed upload exceeds the maximum allowed size",
             400,
             ProposedSize=str(size),
-            MaxSizeAllowed=str(LARGEST),
+            MaxSizeAllowed=str(largest),
         )
 
 
