@@ -129,4 +129,4 @@ def test_kill_in_the_middle_of_writing(tmp_path: Path) -> None:
             server.kill()
             for thread in threads:
                 thread.join()
-    assert sum(model.acknowledged for model in models) > _ROUNDS * _CALLS
+    assert sum(model.acknowledged for model in models) >= _ROUNDS * _CALLS
