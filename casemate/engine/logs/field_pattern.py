@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from casemate.engine.logs.comparison import Test, compare
+from casemate.engine.logs.comparison import Test
+from casemate.engine.logs.cursor import Cursor
 from casemate.engine.logs.errors import PatternError
 
 _UNBRACKETED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
@@ -36,6 +37,7 @@ class FieldPattern(NamedTuple):
 class _Wanted(NamedTuple):
     name: str
     test: Test | None
+    regexes: int = 0
 
 
 def compile_fields(text: str) -> FieldPattern:
@@ -46,7 +48,7 @@ def compile_fields(text: str) -> FieldPattern:
     if parts.count(_ELLIPSIS) > 1:
         raise PatternError("more than one ellipsis")
     wanted = [None if part == _ELLIPSIS else _parse(part) for part in parts]
-    regexes = sum(1 for part in parts for _ in re.finditer(r"%[^%]+%", part))
+    regexes = sum(each.regexes for each in wanted if each is not None)
     gap = wanted.index(None) if None in wanted else len(wanted)
     before = [each for each in wanted[:gap] if each is not None]
     after = [each for each in wanted[gap + 1 :] if each is not None]
@@ -94,54 +96,36 @@ def _parse(part: str) -> _Wanted:
     if _NAME.fullmatch(part):
         return _Wanted(part, None)
     parser = _Parser(part)
-    test = parser.any_of()
-    if parser.at != len(part.rstrip()):
-        raise PatternError(f"what begins with {part[parser.at :][:20]!r} is not understood")
-    return _Wanted(parser.name, test)
+    test = parser.test()
+    return _Wanted(parser.name, test, parser.cursor.regexes)
 
 
 class _Parser:
-    """Conditions on one field: ``name op value`` with && and ||, && the stronger; the name may be repeated."""
+    """Conditions on one field: ``name op value`` with && and ||; the name may be repeated."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
+        self.cursor = Cursor(text, _TOKEN)
         self.name = ""
 
-    def any_of(self) -> Test:
-        tests = [self.all_of()]
-        while self._take("or"):
-            tests.append(self.all_of())
-        return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
+    def test(self) -> Test:
+        test = self.cursor.any_of(self._one, _all_of, _any_of)
+        self.cursor.must_be_over()
+        return test
 
-    def all_of(self) -> Test:
-        tests = [self.one()]
-        while self._take("and"):
-            tests.append(self.one())
-        return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
-
-    def one(self) -> Test:
-        if self._take("open"):
-            test = self.any_of()
-            if self._take("close") is None:
-                raise PatternError("a parenthesis that is not closed")
-            return test
-        name = self._take("word")
-        operator = self._take("operator")
+    def _one(self) -> Test:
+        name = self.cursor.take("word")
+        operator = self.cursor.take("operator")
         if name is None or operator is None or not _NAME.fullmatch(name):
             raise PatternError("a field's condition is a name, an operator and a value")
         if self.name not in ("", name):
             raise PatternError("a condition of one field on another one")
         self.name = name
-        for kind in ("quoted", "regex", "word"):
-            literal = self._take(kind)
-            if literal is not None:
-                return compare(operator, literal, quoted=kind == "quoted", regex=kind == "regex")
-        raise PatternError(f"{operator} without a value")
+        return self.cursor.test(operator)
 
-    def _take(self, kind: str) -> str | None:
-        token = _TOKEN.match(self.text, self.at)
-        if token is None or token.lastgroup != kind:
-            return None
-        self.at = token.end()
-        return token[kind]
+
+def _all_of(tests: list[Test]) -> Test:
+    return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
+
+
+def _any_of(tests: list[Test]) -> Test:
+    return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)

@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from casemate.engine.logs.comparison import Test, compare, text_of
+from casemate.engine.logs.comparison import Test, text_of
+from casemate.engine.logs.cursor import Cursor
 from casemate.engine.logs.errors import PatternError
 
 _TOKEN: Final = re.compile(
@@ -21,7 +22,6 @@ _TOKEN: Final = re.compile(
 _STEP: Final = re.compile(
     r"""\.?\[(\d+|\*)\]|\.?\["((?:[^"\\]|\\.)*)"\]|\.?\['((?:[^'\\]|\\.)*)'\]|\.([^.\[]+)"""
 )
-_MAX_DEPTH: Final = 20
 _OPENING: Final = ("{", "[")
 
 Step = str | int | None
@@ -42,9 +42,7 @@ def compile_json(text: str) -> JsonPattern:
     if not text.endswith("}"):
         raise PatternError("a pattern that begins with { must end with }")
     parser = _Parser(text[1:-1])
-    check = parser.any_of(0)
-    if parser.text[parser.at :].strip():
-        raise PatternError(f"what begins with {parser.text[parser.at :].strip()[:20]!r} is not understood")
+    check = parser.check()
     selectors = parser.selectors
 
     def matches(message: str) -> bool:
@@ -60,7 +58,7 @@ def compile_json(text: str) -> JsonPattern:
                 break
         return found
 
-    return JsonPattern(matches, extract, parser.regexes)
+    return JsonPattern(matches, extract, parser.cursor.regexes)
 
 
 def event_of(message: str) -> Any:
@@ -110,61 +108,28 @@ def values(event: Any, steps: tuple[Step, ...]) -> Iterator[Any]:
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
+        self.cursor = Cursor(text, _TOKEN)
         self.selectors: dict[str, tuple[Step, ...]] = {}
-        self.regexes = 0
 
-    def any_of(self, depth: int) -> Check:
-        if depth > _MAX_DEPTH:
-            raise PatternError("parentheses within too many parentheses")
-        checks = [self.all_of(depth)]
-        while self._take("or"):
-            checks.append(self.all_of(depth))
-        return _any_of(checks)
+    def check(self) -> Check:
+        check = self.cursor.any_of(self._one, _all_of, _any_of)
+        self.cursor.must_be_over()
+        return check
 
-    def all_of(self, depth: int) -> Check:
-        checks = [self.one(depth)]
-        while self._take("and"):
-            checks.append(self.one(depth))
-        return _all_of(checks)
-
-    def one(self, depth: int) -> Check:
-        if self._take("open"):
-            check = self.any_of(depth + 1)
-            if self._take("close") is None:
-                raise PatternError("a parenthesis that is not closed")
-            return check
-        selector = self._take("selector")
+    def _one(self) -> Check:
+        take = self.cursor.take
+        selector = take("selector")
         if selector is None or selector == "$":
             raise PatternError("a condition begins with a selector, as $.name")
         steps = self.selectors[selector] = steps_of(selector)
-        unary = self._take("unary")
+        unary = take("unary")
         if unary is not None:
             return _unary(" ".join(unary.upper().split()), steps)
-        operator = self._take("operator")
+        operator = take("operator")
         if operator is None:
             raise PatternError(f"{selector} without an operator")
-        test = self._test(operator)
         # Also of !=: a member that is not there is unequal to nothing.
-        return _scalar(steps, test)
-
-    def _test(self, operator: str) -> Test:
-        for kind in ("quoted", "regex", "word"):
-            literal = self._take(kind)
-            if literal is not None:
-                self.regexes += kind == "regex"
-                if kind == "quoted":
-                    literal = re.sub(r"\\(.)", r"\1", literal)
-                return compare(operator, literal, quoted=kind == "quoted", regex=kind == "regex")
-        raise PatternError(f"{operator} without a value")
-
-    def _take(self, kind: str) -> str | None:
-        token = _TOKEN.match(self.text, self.at)
-        if token is None or token.lastgroup != kind:
-            return None
-        self.at = token.end()
-        return token[kind]
+        return _scalar(steps, self.cursor.test(operator))
 
 
 def _all_of(checks: list[Check]) -> Check:
