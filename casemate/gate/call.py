@@ -119,6 +119,8 @@ class Call:
     """How many calls of other services this one has asked so far, in this run."""
     signed: Signed | None = None
     """What the signature says of the body, of S3's requests."""
+    hoisted: Mapping[bytes, bytes] | None = None
+    """``headers``, of a presigned request."""
     arriving: Arriving | None = None
     """The body that is not held in memory, while it comes; None where all of it is in ``exchange.body``."""
     outgoing: Outgoing | None = None
@@ -157,6 +159,18 @@ class Call:
     def tls(self) -> Tls | None:
         """The TLS connection that the call came over, if it did."""
         return self.exchange.tls
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """What the request's headers say, also where a presigned URL has them in its query."""
+        claim = None if self.signed is None else self.signed.claim
+        if claim is None or claim.presigned is None:
+            return self.exchange.headers
+        if self.hoisted is None:
+            from casemate.gate.presigned import with_hoisted
+
+            self.hoisted = with_hoisted(self.exchange.query, self.exchange.headers)
+        return self.hoisted
 
     @property
     def user_agent(self) -> str:

@@ -519,9 +519,7 @@ class Gate:
         if call.signed is not None and call.signed.framed:
             # Of an operation that streams its body, the codec does not read it.
             body = b"" if served.mode is _STREAM else call.body().whole()
-        call.request = route.codec.parse(
-            exchange.method, exchange.path, exchange.query, exchange.headers, body
-        )
+        call.request = route.codec.parse(exchange.method, exchange.path, exchange.query, call.headers, body)
         if proof is not None:
             # 3., for operations that take no signature: the proof is among the parameters.
             call.identity = proof(call, call.request)

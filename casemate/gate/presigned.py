@@ -6,8 +6,11 @@ request" (IAM user guide).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from casemate.errors import AwsError
 from casemate.gate.auth_errors import S3_SERVICES, Family, auth_error, iso_basic, iso_extended, shown
 from casemate.gate.canonical import query_pairs
 from casemate.gate.claim import (
@@ -32,6 +35,33 @@ _V2 = (b"AWSAccessKeyId", b"Signature")
 # STS takes no notice of X-Amz-Expires: its presigned URLs hold for 15 minutes, and the tokens of EKS and
 # Vault, which carry X-Amz-Expires=60 and are used for 14 minutes, live by that.
 _EXPIRES_IGNORED = frozenset({"sts"})
+
+# What a query says of its own signature; everything else that begins like S3's headers is in place of a header.
+_OF_SIGNATURE = frozenset(name.lower() for name in (*_NEEDED, b"X-Amz-Expires", b"X-Amz-Security-Token"))
+_OF_SIGNATURE |= {b"x-amz-content-sha256"}
+_NOT_A_HEADER = re.compile(rb"[^!#$%&'*+.^_`|~0-9a-z-]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def with_hoisted(query: bytes, headers: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+    """A presigned request's headers, together with those that its signer wrote into the URL instead: SDKs move
+    x-amz-* headers into the query, and S3 takes them from there. A header that is sent counts before the same one in
+    the query: both are signed. Raises AwsError for what no header could hold."""
+    hoisted: dict[bytes, bytes] = {}
+    for name, value in query_pairs(query):
+        lowered = name.lower()
+        if not lowered.startswith(b"x-amz-") or lowered in _OF_SIGNATURE or lowered in headers:
+            continue
+        if _NOT_A_HEADER.search(lowered) or _CONTROL.search(value):
+            raise AwsError(
+                "InvalidArgument",
+                "A query parameter in place of a header has a character that headers cannot carry.",
+                400,
+                ArgumentName=shown(name),
+            )
+        value = value.strip()
+        hoisted[lowered] = hoisted[lowered] + b"," + value if lowered in hoisted else value
+    return {**headers, **hoisted} if hoisted else headers
 
 
 def read_query_claim(query: bytes, family: Family, has_authorization: bool) -> Claim | None:

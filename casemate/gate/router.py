@@ -208,7 +208,16 @@ class Router:
             ):
                 # Most of what comes: an object, and nothing said besides.
                 return self._named(api, of_object, protocol)
-        name = wire.route_rest(api.service, exchange.method, path, exchange.query, exchange.headers)
+        headers: Mapping[bytes, bytes] = exchange.headers
+        if s3 and exchange.query and b"authorization" not in headers:
+            # A presigned URL may have what tells a copy from a PUT in its query.
+            from casemate.gate.presigned import with_hoisted
+
+            try:
+                headers = with_hoisted(exchange.query, headers)
+            except AwsError as error:
+                raise Unroutable(error, protocol, api.service) from None
+        name = wire.route_rest(api.service, exchange.method, path, exchange.query, headers)
         if name is None:
             raise Unroutable(
                 _not_allowed() if s3 else _unknown_operation("", protocol), protocol, api.service

@@ -29,7 +29,7 @@ def check_document(call: Call, *, required: bool) -> None:
     if call.via or call.service:
         # A service asks: there is no body, or another one.
         return
-    given = call.exchange.headers.get(b"content-md5")
+    given = call.headers.get(b"content-md5")
     document, checksums = _arrived(call)
     if given is not None:
         found = decoded(given.decode("latin-1"), "MD5")
@@ -49,7 +49,7 @@ def check_document(call: Call, *, required: bool) -> None:
 
 def _arrived(call: Call) -> tuple[bytes, Mapping[str, str]]:
     """The document, out of its framing, and the checksums that are told of it, by the header's or trailer's name."""
-    told = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.exchange.headers.items()}
+    told = {name.decode("latin-1"): value.decode("latin-1") for name, value in call.headers.items()}
     document = call.exchange.body
     if call.signed is not None and call.signed.framed:
         body = call.body()

@@ -114,7 +114,7 @@ def _receive(call: Call, req: Mapping[str, Any], target: NamedUpload, number: in
     keys = _upload_keys(call, req, target.bucket, upload)
     is_md5 = sealing.etag_is_md5(upload.about["Encryption"])
     expected = upload.about.get("Algorithm", "")
-    integrity = Integrity(req, call.exchange.headers, body, algorithm=expected, needs_md5=is_md5)
+    integrity = Integrity(req, call.headers, body, algorithm=expected, needs_md5=is_md5)
     if expected and integrity.algorithm != expected:
         raise invalid_request(
             f"Checksum Type mismatch occurred, expected checksum Type: {expected.lower()}, actual checksum Type: "

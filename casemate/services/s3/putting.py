@@ -95,7 +95,7 @@ def _receive(call: Call, request: Mapping[str, Any], bucket: Bucket, key: str, b
     check_size(body.size)
     encryption = sealing.begin(call, bucket, key, sealing.wanted(call, request, bucket))
     is_md5 = sealing.etag_is_md5(encryption.kept)
-    integrity = Integrity(request, call.exchange.headers, body, needs_md5=is_md5)
+    integrity = Integrity(request, call.headers, body, needs_md5=is_md5)
     locks.check_guarded(request, integrity.guarded)
     bodies = call.part(Bodies)
 
