@@ -12,6 +12,7 @@ from typing import Any
 
 from orjson import dumps
 
+from casemate.engine.cloudtrail.categories import DATA, MANAGEMENT, is_data_event
 from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.http import Tls
@@ -163,12 +164,13 @@ def _frame(
             "userAgent": agent.decode("latin-1"),
         }
     )
+    is_data = is_data_event(source, name)
     kind = dumps(
         {
             "readOnly": read_only,
             "eventType": "AwsApiCall",
-            "managementEvent": True,
-            "eventCategory": "Management",
+            "managementEvent": not is_data,
+            "eventCategory": DATA if is_data else MANAGEMENT,
         }
     )
     frame = (

@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from casemate.gate.body import Body, Signed
+from casemate.gate.body import Body, Signed, held_body
 from casemate.gate.http import Exchange, Tls
 from casemate.gate.identity import UNKNOWN, Identity
 from casemate.gate.quotas import Quota
@@ -266,6 +266,8 @@ class Call:
 
     def body(self) -> Body:
         """The request's body. Raises AwsError when its head does not say how long it is."""
+        if self._asked_with is not None:
+            return held_body(self._asked_with)
         assert self.signed is not None
         arriving = self.arriving
         if arriving is None or arriving.held:
@@ -276,7 +278,14 @@ class Call:
     @property
     def body_is_held(self) -> bool:
         """Whether the body is in memory, small."""
-        return self.arriving is None or self.arriving.held
+        return self.arriving is None or self.arriving.held or self._asked_with is not None
+
+    @property
+    def _asked_with(self) -> bytes | None:
+        """The body that a service gave which asks an operation that streams it: of a client's request, the codec
+        leaves that member out."""
+        given: bytes | None = self.request.get("Body")
+        return given
 
     def send(
         self,

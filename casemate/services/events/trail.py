@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from casemate.engine.cloudtrail.categories import is_management
 from casemate.gate.observing import Gathered, Observer
 from casemate.services.events.buses import Bus, Buses
 from casemate.services.events.outbox import Outbox, Waiting
@@ -20,36 +21,8 @@ from casemate.store.database import Store, Tx
 
 DETAIL_TYPE: Final = "AWS API Call via CloudTrail"
 
-# Calls that CloudTrail has as data events, or not at all.
-_DATA: Final[Mapping[str, frozenset[str]]] = {
-    "events.amazonaws.com": frozenset({"PutEvents"}),
-    "lambda.amazonaws.com": frozenset({"Invoke", "InvokeAsync", "InvokeWithResponseStream"}),
-    "logs.amazonaws.com": frozenset(
-        {"PutLogEvents", "GetLogEvents", "FilterLogEvents", "CreateLogStream", "StartLiveTail"}
-    ),
-    "sns.amazonaws.com": frozenset({"Publish", "PublishBatch"}),
-    "sqs.amazonaws.com": frozenset(
-        {
-            *("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage", "DeleteMessageBatch"),
-            *("ChangeMessageVisibility", "ChangeMessageVisibilityBatch"),
-        }
-    ),
-}
-_OBJECTS: Final = frozenset(
-    {
-        *("UploadPart", "UploadPartCopy", "CreateMultipartUpload", "CompleteMultipartUpload"),
-        *("AbortMultipartUpload", "ListParts", "HeadObject", "SelectObjectContent"),
-    }
-)
-
-
-def is_management(record: Mapping[str, Any]) -> bool:
-    """Whether a record is of a call that manages something."""
-    source, name = record["eventSource"], record["eventName"]
-    if not record.get("managementEvent", True) or name in _DATA.get(source, ()):
-        return False
-    on_object = name in _OBJECTS or ("Object" in name and "ObjectLockConfiguration" not in name)
-    return not (source == "s3.amazonaws.com" and on_object)
+_BY_DELIVERY: Final = ("logs.amazonaws.com", "CreateLogStream")
+"""What delivering an event to a log group may itself call."""
 
 
 def event_of(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,6 +50,8 @@ def observer(store: Store, buses: Buses, outbox: Outbox) -> Observer:
     def see(record: Mapping[str, Any], gathered: Gathered) -> None:
         account, region = record.get("recipientAccountId"), record.get("awsRegion")
         if not account or not region or not is_management(record):
+            return
+        if (record["eventSource"], record["eventName"]) == _BY_DELIVERY:
             return
         bus = _known(buses, account, region) or bus_of(account, region)
         if (bus.rules or bus.archives) and bus.wants(event := event_of(record)):
