@@ -189,6 +189,11 @@ class Call:
             raise Miss
         return self.transaction
 
+    def leave_loop(self) -> None:
+        """What follows reads many rows: a read that is in the event loop starts again in a thread that may wait."""
+        if self.transaction is None or self.gate.in_its_loop:
+            raise Miss
+
     def fetch(self, cache: Cache[K, V], key: K) -> V | None:
         """A cached value in a read; the row as the transaction sees it in a write."""
         if self.mutable:

@@ -358,6 +358,11 @@ class Gate:
         self._apart(work)
 
     @property
+    def in_its_loop(self) -> bool:
+        """Whether this is the event loop's thread, which nothing may hold up."""
+        return get_ident() == self._home
+
+    @property
     def audits(self) -> bool:
         """Whether the journal takes records: background jobs wait until it does."""
         return self._journal.healthy

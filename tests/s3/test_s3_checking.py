@@ -113,7 +113,8 @@ def test_a_data_directory(tmp_path: Path) -> None:
 def _blob_of(data: Path, key: str) -> Path:
     with closing(sqlite3.connect(data / "casemate.db", timeout=30)) as database:
         found = database.execute(
-            "SELECT b.id FROM s3_objects o JOIN s3_bodies b ON b.holder = o.version WHERE o.key = ?",
+            "SELECT b.id FROM s3_objects o JOIN s3_bodies b ON b.holder = o.version OR o.body = '+' || b.holder "
+            "WHERE o.key = ?",
             (key.encode(),),
         ).fetchone()
     blob = str(found[0])

@@ -424,3 +424,35 @@ def test_bucket_keys(s3: S3, key: str) -> None:
     assert kms_calls(s3, bucket)[before]["requestParameters"]["encryptionContext"] == {
         "aws:s3:arn": f"arn:aws:s3:::{bucket}/without"
     }
+
+
+@pytest.mark.parametrize("bucket_key", [False, True])
+def test_a_copy_from_another_region(s3: S3, bucket: str, bucket_key: bool) -> None:
+    """What is copied is decrypted where it is, and encrypted where it comes to."""
+    far = s3.of(region="eu-west-1")
+    kms = s3.of(region="eu-west-1", service="kms")
+    source, key = s3.bucket("eu-west-1"), kms.create_key()["KeyMetadata"]["Arn"]
+    far.put_object(
+        Bucket=source,
+        Key="k",
+        Body=LARGE,
+        ServerSideEncryption="aws:kms",
+        SSEKMSKeyId=key,
+        BucketKeyEnabled=bucket_key,
+    )
+    client = s3.of()
+    named = {"Bucket": source, "Key": "k"}
+    copied = client.copy_object(Bucket=bucket, Key="k", CopySource=named, ServerSideEncryption="aws:kms")
+    assert ":us-east-1:" in copied["SSEKMSKeyId"]
+    assert read(client, bucket, "k") == LARGE
+    upload = client.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+    of_upload = {"Bucket": bucket, "Key": "parts", "UploadId": upload}
+    part = client.upload_part_copy(**of_upload, PartNumber=1, CopySource=named)["CopyPartResult"]
+    client.complete_multipart_upload(
+        **of_upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    )
+    assert read(client, bucket, "parts") == LARGE
+    kms.disable_key(KeyId=key)
+    other = s3.of("root")
+    with refused("KMS.DisabledException"):
+        other.copy_object(Bucket=bucket, Key="l", CopySource=named)

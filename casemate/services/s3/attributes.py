@@ -56,7 +56,7 @@ def _parts(call: Call, request: Mapping[str, Any], target: NamedObject, row: Obj
         return answer
     most = min(request.get("MaxParts", _MOST), _MOST)
     after = request.get("PartNumberMarker", 0)
-    found = call.part(Objects).parts(call.tx, target.bucket, target.key, row.version, after, most + 1)
+    found = call.part(Objects).parts(call.tx, target.bucket, target.key, row.holder, after, most + 1)
     listed = found[:most]
     answer |= {
         "PartNumberMarker": after,

@@ -112,13 +112,13 @@ def open_data_key(call: Call, bucket: Bucket, key: str, kept: Mapping[str, Any])
     """The data key of an object that is there. Raises AwsError."""
     sealed, context, key_arn = b64decode(kept["B"]), kept.get("C", {}), kept["N"]
     if "D" not in kept:
-        opened = _decrypt(call, key_arn, sealed, {_ARN: f"{bucket.arn}/{key}", **context})
+        opened = _decrypt(call, bucket, key_arn, sealed, {_ARN: f"{bucket.arn}/{key}", **context})
         return _unwrapped(opened, kept["R"], bucket, key) if "R" in kept else opened
     keys = call.part(BucketKeys)
     name = (sealed, call.identity)
     found = keys.get(name, call.now)
     if found is None:
-        secret = _decrypt(call, key_arn, sealed, {_ARN: bucket.arn, **context})
+        secret = _decrypt(call, bucket, key_arn, sealed, {_ARN: bucket.arn, **context})
         found = _BucketKey(secret, sealed, key_arn, call.now + LIFETIME)
         keys.keep(name, found)
     return _unwrapped(found.secret, kept["D"], bucket, key)
@@ -142,13 +142,15 @@ def _generate(call: Call, how: Wanted, context: Mapping[str, str]) -> _BucketKey
     return _BucketKey(secret, sealed, key_arn, call.now + LIFETIME)
 
 
-def _decrypt(call: Call, key_arn: str, sealed: bytes, context: Mapping[str, str]) -> bytes:
+def _decrypt(call: Call, bucket: Bucket, key_arn: str, sealed: bytes, context: Mapping[str, str]) -> bytes:
+    """In the bucket's Region, which is not the request's where an object is copied from elsewhere."""
     _must_be_signed(call)
     try:
         found = kms.Decrypt.ask(
             call,
             {"KeyId": key_arn, "CiphertextBlob": sealed, "EncryptionContext": dict(context)},
             via="s3",
+            region=bucket.region,
         )
     except AwsError as refusal:
         raise as_told_by_s3(refusal) from None

@@ -16,7 +16,7 @@ from casemate.services.s3.bodies import Bodies, digest_of
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.ciphers import stored_size
 from casemate.services.s3.collecting import referenced
-from casemate.services.s3.object_rows import Objects, discard_bodies
+from casemate.services.s3.object_rows import PARTS_OF, Objects, discard_bodies
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.sealing import TWO_LAYERS
 from casemate.services.s3.upload_rows import Uploads
@@ -105,8 +105,8 @@ class Check:
                 self._store.write(lambda tx: _mark_newest(tx, bucket, row.key.encode()))
             yield Found(f"{name}: is {'not ' if first else ''}marked as the newest one", self._repair)
         if not row.marker:
-            rows = self._store.read(lambda tx: _bodies(tx, row.body, row.version))
-            count = 1 if row.body else row.about.get("Parts")
+            rows = self._store.read(lambda tx: _bodies(tx, "" if row.in_parts else row.body, row.holder))
+            count = row.about.get("Parts") if row.in_parts else 1
             if len(rows) != count or sum(size for _, size, _, _ in rows) != row.size:
                 yield Found(f"{name}: its content is not whole")
             yield from self._stored(name, rows, row.about["Encryption"])
@@ -153,7 +153,10 @@ class Check:
         """Rows of bodies that belong to nothing, of which there should be none, whatever happens."""
         strays = self._store.read(
             lambda tx: tx.all(
-                "SELECT holder FROM s3_bodies EXCEPT SELECT version FROM s3_objects EXCEPT SELECT id FROM s3_uploads"
+                "SELECT holder FROM s3_bodies EXCEPT SELECT version FROM s3_objects EXCEPT SELECT id FROM s3_uploads "
+                "EXCEPT SELECT substr(body, 2) FROM s3_objects WHERE substr(body, 1, 1) = ? "
+                "EXCEPT SELECT holder FROM s3_discarded",
+                (PARTS_OF,),
             )
         )
         for (holder,) in strays:

@@ -1,4 +1,5 @@
-"""Background jobs that remove what nothing refers to: blobs of removed objects, and what crashes left behind."""
+"""Background jobs that remove what nothing refers to: blobs and parts of what was removed, and what crashes left
+behind."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from casemate.clock import Clock
 from casemate.services.s3.bodies import Bodies
+from casemate.services.s3.object_rows import discard_some
 from casemate.store import jobs
 from casemate.store.blobs import sweep_orphans
 from casemate.store.database import Store, Tx
@@ -33,12 +35,19 @@ def collector(store: Store, bodies: Bodies, clock: Clock) -> Callable[[Job], Non
     """The handler that removes the blobs whose time has come."""
 
     def collect(job: Job) -> None:
+        while store.write(lambda tx: _discard(tx, job, clock.now())):
+            pass
         while ids := store.read(lambda tx: due(tx, clock.now())):
             for blob in ids:
                 bodies.blobs.delete(blob)
             store.write(lambda tx, gone=ids: _forget(tx, gone, job))  # type: ignore[misc]  # of this round
 
     return collect
+
+
+def _discard(tx: Tx, job: Job, now: float) -> bool:
+    job.renew(tx)
+    return discard_some(tx, now)
 
 
 def due(tx: Tx, now: float) -> list[str]:

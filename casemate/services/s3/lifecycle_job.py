@@ -16,7 +16,7 @@ from casemate.gate.announcing import Announcer
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.happenings import expired
 from casemate.services.s3.lifecycle_rules import DAY, due, filter_of
-from casemate.services.s3.object_rows import ObjectRow, Objects, discard_bodies
+from casemate.services.s3.object_rows import ObjectRow, Objects, discard_parts
 from casemate.services.s3.resources import Bucket, BucketRow
 from casemate.store.database import Store, Tx
 from casemate.store.jobs import Job, cancel, schedule
@@ -272,7 +272,7 @@ def _abort_uploads(
     for name, upload, started in rows:
         key = bytes(name).decode()
         if any(_aborts(rule, key, started, now) for rule in rules):
-            discard_bodies(tx, "holder = ?", (upload,), now)
+            discard_parts(tx, upload, now)
             tx.run(
                 "DELETE FROM s3_uploads WHERE bucket = ? AND key = ? AND id = ?", (bucket.id, name, upload)
             )

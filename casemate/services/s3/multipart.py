@@ -25,7 +25,7 @@ from casemate.services.s3.ciphers import ObjectKeys
 from casemate.services.s3.conditional import check_copied
 from casemate.services.s3.copying import named_source, open_source, readable_source
 from casemate.services.s3.integrity import DEFAULT, Integrity, shown_digest
-from casemate.services.s3.object_rows import ObjectRow, Objects, PartRow, discard_bodies
+from casemate.services.s3.object_rows import ObjectRow, Objects, PartRow, discard_bodies, discard_parts
 from casemate.services.s3.object_targets import NEEDS_OF_NEW, NamedObject, NewObject, check_acl, upload_begun
 from casemate.services.s3.putting import check_served, check_size
 from casemate.services.s3.refusals import invalid_argument, invalid_request, log_tampered
@@ -298,5 +298,5 @@ def abort_multipart_upload(
 
 def give_up(uploads: Uploads, tx: Any, bucket: Bucket, upload: UploadRow, now: float) -> None:
     """Remove an upload with its parts, in a transaction."""
-    discard_bodies(tx, "holder = ? AND part > 0", (upload.id,), now)
+    discard_parts(tx, upload.id, now)
     uploads.forget(tx, bucket, upload)

@@ -25,6 +25,12 @@ _SELECT = f"SELECT {_COLUMNS} FROM s3_objects WHERE bucket = ? AND key = ? "
 _ALL_ONES = (1 << 128) - 1
 _STEP = 1 << 64
 
+PARTS_OF = "+"
+"""Begins the body of an object in parts that are held by something else than the version: the upload it came of."""
+
+DISCARDED_AT_ONCE = 500
+"""Parts that are removed in one transaction."""
+
 GRACE = 600.0
 """Seconds for which a blob outlives the row that referred to it, for those who read it at that moment."""
 
@@ -33,7 +39,8 @@ class ObjectRow(NamedTuple):
     """A version of an object, or a delete marker.
 
     version: what orders the versions; null: its id is "null"; size: bytes; modified: seconds since the epoch; body:
-    of s3_bodies, '' where there is none or several; about: what is sealed of it (casemate.services.s3.about).
+    of s3_bodies, '' where there is none or several, PARTS_OF and what holds them of several; about: what is sealed
+    of it (casemate.services.s3.about).
     """
 
     key: str
@@ -50,6 +57,16 @@ class ObjectRow(NamedTuple):
     def version_id(self) -> str:
         """As clients know it."""
         return NULL if self.null else self.version
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether its content is in several bodies, or it has none."""
+        return not self.body or self.body.startswith(PARTS_OF)
+
+    @property
+    def holder(self) -> str:
+        """What holds its bodies, if it is in parts."""
+        return self.body.removeprefix(PARTS_OF) or self.version
 
     @property
     def etag(self) -> str:
@@ -221,8 +238,8 @@ class Objects:
         tx.run(
             "DELETE FROM s3_objects WHERE bucket = ? AND key = ? AND version = ?", (bucket.id, name, version)
         )
-        if not body:
-            discard_bodies(tx, "holder = ? AND part > 0", (version,), now)
+        if not body or body.startswith(PARTS_OF):
+            discard_parts(tx, body.removeprefix(PARTS_OF) or version, now)
             return
         gone = tx.all(
             "DELETE FROM s3_bodies WHERE id = ? RETURNING CASE WHEN data IS NULL THEN 1 ELSE 0 END", (body,)
@@ -244,6 +261,33 @@ def discard_bodies(tx: Tx, which: str, parameters: Iterable[Any], now: float) ->
         (now + GRACE, *parameters),
     )
     tx.run(f"DELETE FROM s3_bodies WHERE {which}", parameters)
+
+
+def discard_parts(tx: Tx, holder: str, now: float) -> None:
+    """Remove what holder holds; where that is much, it is only marked, and a job removes it bit by bit."""
+    several = tx.all(
+        "SELECT 1 FROM s3_bodies WHERE holder = ? AND part > 0 LIMIT ?", (holder, DISCARDED_AT_ONCE + 1)
+    )
+    if len(several) > DISCARDED_AT_ONCE:
+        tx.run("INSERT INTO s3_discarded (holder) VALUES (?) ON CONFLICT DO NOTHING", (holder,))
+    else:
+        discard_bodies(tx, "holder = ? AND part > 0", (holder,), now)
+
+
+def discard_some(tx: Tx, now: float) -> bool:
+    """Remove some of what was marked; whether there may be more."""
+    found = tx.one("SELECT holder FROM s3_discarded LIMIT 1")
+    if found is None:
+        return False
+    parts = tx.all(
+        "SELECT part FROM s3_bodies WHERE holder = ? AND part > 0 ORDER BY part LIMIT ?",
+        (found[0], DISCARDED_AT_ONCE),
+    )
+    if parts:
+        discard_bodies(tx, "holder = ? AND part > 0 AND part <= ?", (found[0], parts[-1][0]), now)
+    else:
+        tx.run("DELETE FROM s3_discarded WHERE holder = ?", found)
+    return True
 
 
 def _bound(bucket: Bucket, row: ObjectRow) -> tuple[str | int, ...]:

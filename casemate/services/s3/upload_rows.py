@@ -11,7 +11,7 @@ from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
 from casemate.gate.keyring import Keyring
 from casemate.gate.resource import Value
-from casemate.services.s3.object_rows import discard_bodies
+from casemate.services.s3.object_rows import discard_parts
 from casemate.services.s3.object_targets import NewObject, new_object
 from casemate.services.s3.refusals import log_tampered
 from casemate.services.s3.resources import Bucket
@@ -79,10 +79,8 @@ class Uploads:
 
     def forget_all(self, tx: Tx, bucket: Bucket, now: float) -> None:
         """Give up all uploads of a bucket, which goes itself."""
-        discard_bodies(
-            tx, "holder IN (SELECT id FROM s3_uploads WHERE bucket = ?) AND part > 0", (bucket.id,), now
-        )
-        tx.run("DELETE FROM s3_uploads WHERE bucket = ?", (bucket.id,))
+        for (holder,) in tx.all("DELETE FROM s3_uploads WHERE bucket = ? RETURNING id", (bucket.id,)):
+            discard_parts(tx, holder, now)
 
 
 def _bound(bucket: Bucket, row: UploadRow) -> tuple[str, ...]:
