@@ -35,6 +35,7 @@ from botocore.model import (
 from generated_files import write
 
 SERVED = (
+    "cloudtrail",
     "kms",
     "lambda",
     "logs",

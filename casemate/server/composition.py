@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.api import ce as ce_api
+from casemate.api import cloudtrail as cloudtrail_api
 from casemate.api import events as events_api
 from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
@@ -49,6 +50,7 @@ from casemate.server.rotation import finish_rotation, seals_of
 from casemate.server.sealing import unseal
 from casemate.services import (
     ce,
+    cloudtrail,
     events,
     iam,
     kms,
@@ -67,6 +69,8 @@ from casemate.services.ce import meter as ce_meter
 from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
 from casemate.services.ce.usage import Bill, Bills
+from casemate.services.cloudtrail.history import History
+from casemate.services.cloudtrail.quotas import QUOTAS as CLOUDTRAIL_QUOTAS
 from casemate.services.events import store as events_store
 from casemate.services.events import trail as events_trail
 from casemate.services.events.buses import Buses
@@ -160,6 +164,7 @@ log = logging.getLogger("casemate.server")
 # Importing a service attaches its handlers to the operations.
 SERVICES = (
     ce,
+    cloudtrail,
     events,
     iam,
     kms,
@@ -178,6 +183,7 @@ SERVICES = (
 MIGRATIONS = (
     discover("casemate.gate"),
     discover("casemate.services.ce"),
+    discover("casemate.services.cloudtrail"),
     discover("casemate.services.events"),
     discover("casemate.services.iam"),
     discover("casemate.services.kms"),
@@ -194,6 +200,7 @@ MIGRATIONS = (
 
 APIS = (
     ce_api.API,
+    cloudtrail_api.API,
     events_api.API,
     iam_api.API,
     kms_api.API,
@@ -211,6 +218,7 @@ APIS = (
 )
 
 QUOTAS = (
+    CLOUDTRAIL_QUOTAS,
     EVENTS_QUOTAS,
     IAM_QUOTAS,
     KMS_QUOTAS,
@@ -454,6 +462,7 @@ def _build(
         SessionTokens: tokens,
         Uploads: Uploads(opened.keyring),
         Uses: uses,
+        History: History(settings.journal, JournalCipher(opened.root)),
         Bills: _bills(organizations_of),
         Meter: meter,
         UsageReader: UsageReader(partial(meter.catch_up, gently=True)),

@@ -126,6 +126,19 @@ def _s3(operation: Operation, found: list[Violation]) -> AwsError:
     return AwsError(code, text, 400, **fields)
 
 
+# CloudTrail has errors of their own for some members.
+_CLOUDTRAIL: Mapping[tuple[str, str], str] = {
+    ("LookupEvents", "eventCategory"): "InvalidEventCategoryException",
+    ("LookupEvents", "lookupAttributes"): "InvalidLookupAttributesException",
+    ("LookupEvents", "maxResults"): "InvalidMaxResultsException",
+}
+
+
+def _cloudtrail(operation: Operation, found: list[Violation]) -> AwsError:
+    member = found[0].path.partition(".")[0]
+    return AwsError(_CLOUDTRAIL.get((operation.name, member), "ValidationException"), message(found))
+
+
 # Organizations tells which rule is broken (InvalidInputException's Reason).
 _ORGANIZATIONS_REASONS: Mapping[str, str] = {
     "null": "INPUT_REQUIRED",
@@ -157,5 +170,7 @@ def invalid(operation: Operation, protocol: str, found: list[Violation]) -> AwsE
         return _s3(operation, found)
     if service == "organizations":
         return _organizations(found)
+    if service == "cloudtrail":
+        return _cloudtrail(operation, found)
     code = _INVALID.get(service) or _FAMILY_INVALID.get(protocol, "ValidationException")
     return AwsError(code, message(found))
