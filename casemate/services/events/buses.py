@@ -97,6 +97,10 @@ class Buses:
         """A bus, from memory where that is possible. Raises Miss when it is not and tx is None."""
         return self._shards[shard_of(account, region)].get((account, region, name), tx)
 
+    def settled(self, tx: Tx, account: str, region: str, name: str) -> Bus:
+        """A bus as a write's transaction sees it, from memory where that is the same."""
+        return self._shards[shard_of(account, region)].settled((account, region, name), tx)
+
     def load(self, tx: Tx, key: tuple[str, str, str]) -> Bus:
         """A bus as the transaction sees it."""
         account, region, name = key

@@ -84,7 +84,7 @@ class Outbox:
 
     def announce(self, tx: Tx, event: ServiceEvent) -> None:
         """Put a service's own event on the default bus."""
-        bus = self._buses.get(tx, event.account, event.region, DEFAULT)
+        bus = self._buses.settled(tx, event.account, event.region, DEFAULT)
         if not bus.rules and not bus.archives:
             return
         made = new_event(

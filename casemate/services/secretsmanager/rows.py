@@ -28,7 +28,7 @@ class SecretRow(NamedTuple):
     object; labels: the version's id by staging label; versions: how many values are stored; primary_region: of a
     replica, where its primary secret is; replicas: of a primary secret, by Region (``replication``); rotation: as
     ``rotation`` has it, empty until it was first configured; owner: the service that made it, '' for its account's
-    people.
+    people; pruned: when it was last looked for versions that are too many and too old.
     """
 
     account: str
@@ -49,6 +49,7 @@ class SecretRow(NamedTuple):
     replicas: Mapping[str, Mapping[str, str]] = {}
     rotation: Mapping[str, Any] = {}
     owner: str = ""
+    pruned: float = 0.0
 
     @property
     def arn(self) -> str:

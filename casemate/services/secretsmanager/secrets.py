@@ -29,11 +29,13 @@ from casemate.services.secretsmanager.rows import (
 from casemate.services.secretsmanager.secret import Secret, Version
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
+from casemate.store.opened import Opened
 
 SHARDS = 16
 """Secrets are cached in so many domains of generations, so that a change of one leaves most others in memory."""
 
 _SECRETS_IN_SHARD = 2_000
+_OPENED = 4_000
 _SMALL, _SMALL_IN_SHARD, _LARGE_IN_SHARD = 4_096, 2_000, 64
 """Sealed values in memory: of up to 4 KiB so many in a shard, 128 MB in all at most; of larger ones 64 MB."""
 
@@ -50,7 +52,8 @@ def _insert(table: str, columns: tuple[str, ...]) -> str:
 SELECT_SECRET = f"SELECT {', '.join(SECRET_COLUMNS)}, accessed FROM secrets"
 _SELECT = SELECT_SECRET + _OF_ONE
 _INSERT = _insert("secrets", SECRET_COLUMNS)
-_UPDATE = f"UPDATE secrets SET {', '.join(f'{name} = ?' for name in SECRET_COLUMNS[3:])}{_OF_ONE}"
+# When it was made and how its ARN ends never change, and an index need not be written for nothing.
+_UPDATE = f"UPDATE secrets SET {', '.join(f'{name} = ?' for name in SECRET_COLUMNS[5:])}{_OF_ONE}"
 _SELECT_VERSION = f"SELECT {', '.join(VERSION_COLUMNS)} FROM secret_versions{_OF_ONE} AND id = ?"
 _HAS_VERSION = f"SELECT 1 FROM secret_versions{_OF_ONE} AND id = ?"
 _INSERT_VERSION = _insert("secret_versions", VERSION_COLUMNS)
@@ -64,12 +67,12 @@ _Place = tuple[str, str, str]
 _VersionPlace = tuple[str, str, str, str]
 
 
+DOMAINS = tuple(f"secretsmanager.{shard:02x}" for shard in range(SHARDS))
+
+
 def domain(name: str) -> str:
     """The generations of a secret's shard."""
-    return f"secretsmanager.{crc32(name.encode()) % SHARDS:02x}"
-
-
-DOMAINS = tuple(f"secretsmanager.{shard:02x}" for shard in range(SHARDS))
+    return DOMAINS[crc32(name.encode()) % SHARDS]
 
 
 class Secrets:
@@ -77,6 +80,7 @@ class Secrets:
 
     def __init__(self, store: Store, keyring: Keyring) -> None:
         self._keyring = keyring
+        self._opened: Opened[SecretRow] = Opened(_OPENED)
         self._secrets: list[Cache[_Place, Secret | None]] = [
             Cache(store, domain, self._load, _SECRETS_IN_SHARD) for domain in DOMAINS
         ]
@@ -164,8 +168,10 @@ class Secrets:
 
     def save(self, tx: Tx, row: SecretRow) -> None:
         """Store a secret as it is now."""
-        tx.run(_UPDATE, (*stored_secret(self._key(tx, row), row)[3:], *row[:3]))
+        columns = stored_secret(self._key(tx, row), row)
+        tx.run(_UPDATE, (*columns[5:], *row[:3]))
         tx.bump(domain(row.name))
+        self._opened.put(columns, row)
 
     def delete(self, tx: Tx, row: SecretRow) -> None:
         """Remove a secret with its values, for good."""
@@ -203,7 +209,10 @@ class Secrets:
         stored = tx.one(_SELECT, place)
         if stored is None:
             return None
-        row = loaded_secret(self._keyring.account_key(place[0], tx), stored[:-1])
+        columns = stored[:-1]
+        row = self._opened.get(
+            columns, lambda: loaded_secret(self._keyring.account_key(place[0], tx), columns)
+        )
         policy = parse(with_names(row.policy, row.named), "resource") if row.policy else None
         return Secret(row, policy, stored[-1])
 

@@ -20,6 +20,7 @@ from casemate.services.secretsmanager.secrets import Secrets
 
 MOST_BYTES = 65_536
 DAY = 86_400.0
+_PRUNED_EVERY, _PRUNED_AT_ONCE = 60.0, 1_000
 
 
 class Value(NamedTuple):
@@ -99,30 +100,30 @@ def with_value(
     secrets = call.part(Secrets)
     version = encryption.sealed(call, secret, token, value.content, value.binary)
     assert secrets.add_version(call.tx, secret, version)
-    labelled = with_labels(call, secret, labels.attached(secret.labels, token, stages))
-    return pruned(call, secrets, labelled._replace(versions=secret.versions + 1))
+    labelled = with_labels(call, secret, labels.attached(secret.labels, token, stages), 1)
+    return pruned(call, secrets, labelled)
 
 
-def with_labels(call: Call, secret: SecretRow, changed: Mapping[str, str]) -> SecretRow:
-    """The row with other labels. Raises LimitExceededException."""
+def with_labels(call: Call, secret: SecretRow, changed: Mapping[str, str], more: int = 0) -> SecretRow:
+    """The row with other labels, and so many more versions. Raises LimitExceededException."""
     if len(changed) > len(secret.labels):
         quotas.must_be_within(call, quotas.LABELS, len(changed), "staging labels for a secret")
-    return secret._replace(labels=changed, changed=call.now)
+    return secret._replace(labels=changed, changed=call.now, versions=secret.versions + more)
 
 
 def pruned(call: Call, secrets: Secrets, secret: SecretRow) -> SecretRow:
     """Without the oldest of too many versions: of those that have no label, and are more than a day old. Source:
-    "PutSecretValue"."""
+    "PutSecretValue". They are looked for once a minute at most, as that takes looking at all of them."""
     surplus = secret.versions - int(call.limit(quotas.VERSIONS))
-    if surplus <= 0:
+    if surplus <= 0 or call.now - secret.pruned < _PRUNED_EVERY:
         return secret
     kept = set(secret.labels.values())
     old = call.tx.all(
         "SELECT id FROM secret_versions WHERE account = ? AND region = ? AND name = ? AND created < ? "
         "ORDER BY created, id LIMIT ?",
-        (*secret[:3], call.now - DAY, surplus + len(kept)),
+        (*secret[:3], call.now - DAY, min(surplus, _PRUNED_AT_ONCE) + len(kept)),
     )
-    gone = [name for (name,) in old if name not in kept][:surplus]
+    gone = [name for (name,) in old if name not in kept][: min(surplus, _PRUNED_AT_ONCE)]
     for version_id in gone:
         secrets.drop_version(call.tx, secret, version_id)
-    return secret._replace(versions=secret.versions - len(gone))
+    return secret._replace(versions=secret.versions - len(gone), pruned=call.now)

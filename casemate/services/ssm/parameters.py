@@ -32,6 +32,7 @@ from casemate.services.ssm.rows import (
 )
 from casemate.store.cache import Cache
 from casemate.store.database import Store, Tx
+from casemate.store.opened import Opened
 
 SHARDS = 16
 """Parameters are cached in so many domains of generations, so that a change of one leaves most of the others in
@@ -45,12 +46,15 @@ SETTINGS, PAGES = "ssm.settings", "ssm.pages"
 _PAGES_KEPT = 500
 """Pages of hierarchies in memory: at most some 40 MB, of the largest values there are."""
 
+_OPENED = 2_000
+
 _OF_ONE = " WHERE account = ? AND region = ? AND path = ?"
 _CURRENT = (
     "SELECT p.path, p.version, p.sealed, v.sealed FROM ssm_parameters p JOIN ssm_versions v ON v.account = p.account "
     "AND v.region = p.region AND v.path = p.path AND v.version = p.version "
     "WHERE p.account = ? AND p.region = ?"
 )
+_UPDATE = f"UPDATE ssm_parameters SET version = ?, sealed = ?{_OF_ONE}"
 
 
 class Under(NamedTuple):
@@ -70,6 +74,7 @@ class Parameters:
 
     def __init__(self, store: Store, keyring: Keyring) -> None:
         self._keyring = keyring
+        self._opened: Opened[Parameter] = Opened(_OPENED)
         self._shards: list[Cache[Place, Parameter | None]] = [
             Cache(store, domain(number), self._load, _IN_SHARD) for number in range(SHARDS)
         ]
@@ -150,20 +155,22 @@ class Parameters:
         False when somebody else has stored one of that number meanwhile."""
         place = row.place
         key = self._keyring.account_key(place.account, tx)
+        sealed, of_version = sealed_row(key, row), sealed_version(key, place, version)
         if not tx.run(
             "INSERT INTO ssm_versions (account, region, path, version, sealed) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT DO NOTHING",
-            (*place, version.number, sealed_version(key, place, version)),
+            (*place, version.number, of_version),
         ):
             return False
         if before is None:
             tx.run(
                 "INSERT INTO ssm_parameters (account, region, path, parent, version, sealed) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                (*place, place.parent, row.version, sealed_row(key, row)),
+                (*place, place.parent, row.version, sealed),
             )
         else:
-            self._update(tx, row)
+            tx.run(_UPDATE, (row.version, sealed, *place))
+        self._opened.put((place, row.version, sealed, of_version), Parameter(row, version, _shared_by(row)))
         if before is None or before.tier != version.tier:
             self._counted(tx, place, version.tier, 1)
             if before is not None:
@@ -173,7 +180,8 @@ class Parameters:
 
     def save(self, tx: Tx, row: Row) -> None:
         """Store what is true of a parameter whatever its version, which stays."""
-        self._update(tx, row)
+        key = self._keyring.account_key(row.place.account, tx)
+        tx.run(_UPDATE, (row.version, sealed_row(key, row), *row.place))
         _bump(tx, row.place)
 
     def drop_version(self, tx: Tx, place: Place, number: int) -> None:
@@ -188,13 +196,6 @@ class Parameters:
         self._counted(tx, place, parameter.current.tier, -1)
         _bump(tx, place)
 
-    def _update(self, tx: Tx, row: Row) -> None:
-        key = self._keyring.account_key(row.place.account, tx)
-        tx.run(
-            f"UPDATE ssm_parameters SET version = ?, sealed = ?{_OF_ONE}",
-            (row.version, sealed_row(key, row), *row.place),
-        )
-
     def _counted(self, tx: Tx, place: Place, tier: str, by: int) -> None:
         tx.run(
             "INSERT INTO ssm_counts (account, region, tier, parameters) VALUES (?, ?, ?, ?) "
@@ -207,7 +208,10 @@ class Parameters:
 
     def settings(self, call: Call) -> Mapping[str, Setting]:
         """Those of the call's account and Region that were changed, by id. Raises Miss."""
-        return call.fetch(self._settings, (call.account, call.region)) or {}
+        place = (call.account, call.region)
+        if call.mutable:
+            return self._settings.settled(place, call.tx)
+        return call.fetch(self._settings, place) or {}
 
     def put_setting(self, tx: Tx, account: str, region: str, name: str, setting: Setting) -> None:
         key = self._keyring.account_key(account, tx)
@@ -232,9 +236,12 @@ class Parameters:
         return None if row is None else self._made(tx, place, *row[1:])
 
     def _made(self, tx: Tx, place: Place, number: int, row: bytes, version: bytes) -> Parameter:
-        key = self._keyring.account_key(place.account, tx)
-        opened = opened_row(key, place, number, row)
-        return Parameter(opened, opened_version(key, place, number, version), _shared_by(opened))
+        def opened() -> Parameter:
+            key = self._keyring.account_key(place.account, tx)
+            found = opened_row(key, place, number, row)
+            return Parameter(found, opened_version(key, place, number, version), _shared_by(found))
+
+        return self._opened.get((place, number, row, version), opened)
 
     def _load_page(self, tx: Tx, page: _Page) -> Sequence[Parameter]:
         return self.page(tx, *page)

@@ -80,7 +80,8 @@ def put_parameter(call: Call, req: ssm.PutParameterRequest, target: Target) -> s
             "TooManyUpdates",
             "There are concurrent updates for a resource that supports one update at a time.",
         )
-    plan(call.tx, row)
+    if applied or (existing is not None and existing.row.policies):
+        plan(call.tx, row)
     changed(call, "Create" if existing is None else "Update", row, version)
     return {"Version": version.number, "Tier": tier}  # type: ignore[typeddict-item]  # one of the model's
 
@@ -132,6 +133,8 @@ def _make_room(call: Call, existing: Parameter) -> None:
     """Drop the oldest version where there are as many as are kept. Raises ParameterMaxVersionLimitExceeded for one
     that has a label."""
     parameters, row = call.part(Parameters), existing.row
+    if row.version < VERSIONS:
+        return
     oldest = parameters.oldest(call.tx, row.place)
     if row.version - oldest + 1 < VERSIONS:
         return
