@@ -69,7 +69,7 @@ _PATIENCE = 10.0
 holds it for as long as the store's patience lasts, and those behind would wait for ever."""
 
 # An enumeration's members are slow to get at.
-_WRITE, _STREAM = Mode.WRITE, Mode.STREAM
+_READ, _WRITE, _STREAM = Mode.READ, Mode.WRITE, Mode.STREAM
 
 _BATCH = 256
 """So many calls are not kept waiting for others."""
@@ -403,7 +403,7 @@ class Gate:
             if served.mode is _WRITE:
                 self._submit(call)
                 return
-            if served.near and self.store.near:
+            if served.near and served.mode is _READ and self.store.near:
                 result = self.store.read(partial(self._act_near, call, served))
             else:
                 result = self._act(call, served)
@@ -484,7 +484,10 @@ class Gate:
             raise _unaudited()
         # What is counted from here on, the transaction may run again.
         call.counted.clear()
-        self.store.submit(partial(self._act_in, call), partial(self._leave_write, call), call.request_id)
+        near = _served(call).near
+        self.store.submit(
+            partial(self._act_in, call), partial(self._leave_write, call), call.request_id, near=near
+        )
 
     def _submit_after(self, call: Call, wanted: Before | None) -> None:
         """A write whose transaction found that something must be done first: do it, then begin again; or bytes that

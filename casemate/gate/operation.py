@@ -58,7 +58,7 @@ class Served:
     as sts:GetCallerIdentity is). quota: the request quota it counts against, with its service ("kms:CreateKey"), ''
     where quota_of tells it; recorded: whether the audit shows the answer; proof: of an operation that takes no
     signature, what finds out who calls by what the request itself brings: it raises AwsError where that proves
-    nothing; near: it reads a few rows, which a database on this machine gives at once."""
+    nothing; near: it takes a few rows, which a database on this machine gives at once."""
 
     mode: Mode
     resolver: Resolver[Any]
@@ -114,11 +114,13 @@ class Operation(Generic[Req, Res]):
         read_only: bool = False,
         always_allowed: bool = False,
         proof: Callable[[Call, Req], Identity] | None = None,
+        near: bool = False,
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         """Serve it by a handler that runs in a transaction. read_only: what CloudTrail says of it; always_allowed,
-        proof: as of ``reads``, for what the request itself entitles to."""
+        proof: as of ``reads``, for what the request itself entitles to; near: it reads and changes a few rows and no
+        more, whatever the request (see Served)."""
         wanted = () if always_allowed else needs or (Need(self.action),)
-        return self._serve(Mode.WRITE, resolver, wanted, read_only, quota, not read_only, proof)
+        return self._serve(Mode.WRITE, resolver, wanted, read_only, quota, not read_only, proof, near)
 
     def streams(
         self,
@@ -127,11 +129,12 @@ class Operation(Generic[Req, Res]):
         quota: str | QuotaOf = "",
         read_only: bool = False,
         proof: Callable[[Call, Req], Identity] | None = None,
+        near: bool = False,
     ) -> Callable[[Callable[[Call, Req, T], Res]], Callable[[Call, Req, T], Res]]:
         """Serve it by a handler that calls ``call.transfer`` and then changes rows. The caller is authorised before a
-        byte of the body is read, and again by the state in which the rows change."""
+        byte of the body is read, and again by the state in which the rows change. near: as of ``writes``."""
         wanted = needs or (Need(self.action),)
-        return self._serve(Mode.STREAM, resolver, wanted, read_only, quota, not read_only, proof)
+        return self._serve(Mode.STREAM, resolver, wanted, read_only, quota, not read_only, proof, near)
 
     def _serve(
         self,

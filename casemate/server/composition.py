@@ -303,6 +303,7 @@ class Worker:
     def close(self) -> None:
         """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
         closes last. Functions are ended first, for others may wait for them."""
+        self.opened.store.leave()
         self.invocations.stopping()
         self.gate.parts[Environments].close()
         self.invocations.stop()

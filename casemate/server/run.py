@@ -205,6 +205,7 @@ async def _serve(
     loop.add_signal_handler(signal.SIGTERM, told)
     if config.workers == 1:
         loop.add_signal_handler(signal.SIGINT, told)
+    worker.opened.store.join(loop.call_soon_threadsafe)
     worker.jobs.start()
     worker.dispatcher.start()
     worker.deliverer.start()

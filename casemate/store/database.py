@@ -122,9 +122,21 @@ class Store(Protocol):
         fn: Callable[[Tx], T],
         done: Callable[[T | None, BaseException | None], None],
         request_id: str | None = None,
+        *,
+        near: bool = False,
     ) -> None:
         """As write, without waiting. done(result, None) or done(None, error) is called in one of the store's
-        threads, once the changes are durable or undone; it must be quick, others wait behind it."""
+        threads, once the changes are durable or undone; it must be quick, others wait behind it. near: fn takes a
+        few rows only, so that both had better run in the event loop that has joined, where the store is near."""
+        ...
+
+    def join(self, in_loop: Callable[..., object]) -> None:
+        """Called in the thread of an event loop: what is submitted as near runs there, and nothing in that thread may
+        wait for ``write``. in_loop: runs a function there, called from any thread."""
+        ...
+
+    def leave(self) -> None:
+        """The loop has ended: called in its thread, before anything waits for the store in it."""
         ...
 
     def bump_all(self) -> None:

@@ -344,6 +344,8 @@ class PostgresStore:
         fn: Callable[[PgTx], T],
         done: Callable[[T | None, BaseException | None], None],
         request_id: str | None = None,
+        *,
+        near: bool = False,  # noqa: ARG002 - the database is another process
     ) -> None:
         # Unique per write, not per request, which may write twice; the time first, for _tidy and the index.
         item = _Write(fn, done, f"{new_id()} {request_id or ''}".rstrip())
@@ -356,6 +358,12 @@ class PostgresStore:
                 self._writers.append(thread)
                 thread.start()
             self._queue.put(item)
+
+    def join(self, in_loop: Callable[..., object]) -> None:
+        pass
+
+    def leave(self) -> None:
+        pass
 
     def _work(self) -> None:
         writer = _Writer()

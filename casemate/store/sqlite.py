@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -24,6 +25,7 @@ import apsw
 from casemate.store.errors import Conflict, Invalid, ReadOnly, StoreError, Unavailable
 from casemate.store.generations import SharedGenerations
 from casemate.store.migrate import APPLIED, LEDGER, RECORD, Migrations, outstanding, with_own
+from casemate.store.near import NearWrites
 from casemate.store.waiting import wait_for
 
 T = TypeVar("T")
@@ -157,6 +159,10 @@ class _Write(NamedTuple):
     done: Callable[[Any, BaseException | None], None]
 
 
+_NEAR_WAIT = object()
+"""In the queue: somebody waits for a turn in the event loop."""
+
+
 class SqliteStore:
     """See casemate.store.database.Store; the file and its directory are made, readable by the owner only."""
 
@@ -169,7 +175,9 @@ class SqliteStore:
         self._local = threading.local()
         self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._lock = threading.Lock()
-        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        """_Write, _NEAR_WAIT; None at the end."""
+        self._near: NearWrites[_Write] = NearWrites()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # SQLite gives its -wal and -shm files the mode of the database's.
@@ -266,8 +274,8 @@ class SqliteStore:
     # Writing, in the store's thread.
 
     def write(self, fn: Callable[[SqliteTx], T], request_id: str | None = None) -> T:  # noqa: ARG002
-        if threading.current_thread() is self._thread:
-            raise StoreError("a write inside a write would wait for itself")
+        if threading.current_thread() is self._thread or self._near.here:
+            raise StoreError("a write inside a write, or in the event loop, would wait for itself")
         result: T = wait_for(lambda done: self.submit(fn, done))
         return result
 
@@ -276,36 +284,68 @@ class SqliteStore:
         fn: Callable[[SqliteTx], T],
         done: Callable[[T | None, BaseException | None], None],
         request_id: str | None = None,  # noqa: ARG002 - a commit's outcome is never in doubt here
+        *,
+        near: bool = False,
     ) -> None:
         with self._lock:
             if self._closed:
                 raise StoreError("the store is closed")
-            self._queue.put(_Write(fn, done))
+            if not near or not self._near.joined:
+                self._queue.put(_Write(fn, done))
+            elif self._near.add(_Write(fn, done)):
+                self._queue.put(_NEAR_WAIT)
+
+    def join(self, in_loop: Callable[..., object]) -> None:
+        self._near.join(in_loop)
+
+    def leave(self) -> None:
+        self._near.leave()
 
     def _write_groups(self) -> None:
         queue = self._queue
         last = False
         while not last:
             group: list[_Write] = []
+            near = False
             item = queue.get()
             try:
                 while item is not None:
-                    group.append(item)
+                    if item is _NEAR_WAIT:
+                        near = True
+                    else:
+                        group.append(item)
                     if len(group) >= _GROUP:
                         break
                     item = queue.get_nowait()
             except Empty:
                 pass
             last = item is None
-            if group:
-                self._write_group(group)
+            while group or near:
+                near = self._write_group(group, near)
+                group = []
 
-    def _write_group(self, group: list[_Write]) -> None:
+    def _write_group(self, group: list[_Write], near: bool) -> bool:
+        """near: with those that wait for a turn in the loop. Whether others still wait for one."""
         outcomes: list[tuple[Any, BaseException | None]] = []
+        turn: list[_Write] = []
+        more = False
+
+        def take_turn() -> None:
+            nonlocal more
+            taken, more = self._near.take()
+            turn.extend(taken)
+            self._run_each(turn, outcomes)
+
         try:
-            self._commit(group, outcomes)
+            self._begin()
+            self._run_each(group, outcomes)
+            if near:
+                self._near.run(take_turn)
+            self._commit()
         except BaseException as failure:
-            outcomes = [(None, _each_its_own(failure)) for _ in group]
+            if near and not turn:
+                turn, more = self._near.take()
+            outcomes = [(None, _each_its_own(failure)) for _ in (*group, *turn)]
             try:
                 if self._writer.in_transaction:
                     self._tx.command("ROLLBACK")
@@ -313,20 +353,21 @@ class SqliteStore:
                 # The next group cannot begin then, hears so, and this is tried again. Nobody waits for ever.
                 _log.error("a transaction could not be rolled back: %s", stuck)
         self._tx.failure = _over()
-        for (_, done), (result, error) in zip(group, outcomes, strict=True):
-            try:
-                done(result, error)
-            except Exception:
-                _log.exception("a store callback failed")
+        if turn:
+            self._near.post(partial(_hand_back, turn, outcomes[len(group) :]))
+        _hand_back(group, outcomes[: len(group)])
+        return more
 
-    def _commit(self, group: list[_Write], outcomes: list[tuple[Any, BaseException | None]]) -> None:
+    def _begin(self) -> None:
         tx = self._tx
         tx.failure = None
         tx.command("BEGIN IMMEDIATE")
         tx.stamp = self.generations.stamp()
         tx.changes = self._writer.total_changes()
-        bumps: set[str] = set()
-        tx.earlier = bumps
+        tx.earlier = set()
+
+    def _run_each(self, group: list[_Write], outcomes: list[tuple[Any, BaseException | None]]) -> None:
+        tx = self._tx
         for fn, _ in group:
             tx.bumps = set()
             tx.command("SAVEPOINT one")
@@ -345,7 +386,11 @@ class SqliteStore:
             else:
                 tx.command("RELEASE one")
                 outcomes.append((result, None))
-                bumps |= tx.bumps
+                tx.earlier |= tx.bumps
+
+    def _commit(self) -> None:
+        tx = self._tx
+        bumps = tx.earlier
         if bumps:
             mark = self.generations.before_commit(bumps)
             try:
@@ -413,6 +458,14 @@ class SqliteStore:
     def _forked(self) -> None:
         # SQLite's locks and handles do not survive a fork: the child must open its own.
         self._closed = True
+
+
+def _hand_back(group: list[_Write], outcomes: list[tuple[Any, BaseException | None]]) -> None:
+    for (_, done), (result, error) in zip(group, outcomes, strict=True):
+        try:
+            done(result, error)
+        except Exception:
+            _log.exception("a store callback failed")
 
 
 class _Patience:

@@ -624,6 +624,8 @@ class RepeatingStore:
         fn: Callable[[Tx], Any],
         done: Callable[[Any, BaseException | None], None],
         request_id: str | None = None,
+        *,
+        near: bool = False,
     ) -> None:
         def twice(tx: Tx) -> Any:
             class Undo(Exception):
@@ -637,7 +639,7 @@ class RepeatingStore:
             except Undo:
                 return first if self._first_counts else fn(tx)
 
-        self._store.submit(twice, done, request_id)
+        self._store.submit(twice, done, request_id, near=near)
 
 
 # --- the rig

@@ -75,7 +75,7 @@ def test_an_answer_that_the_model_does_not_know_is_a_defect_too(
 def test_a_database_that_cannot_be_reached_is_told_as_such(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
-    def lost(*_: Any) -> Any:
+    def lost(*_: Any, **__: Any) -> Any:
         raise Unavailable(f"the server at {SEALED} is gone")
 
     monkeypatch.setattr(rig.store, "read", lost)
@@ -90,7 +90,7 @@ def test_a_database_that_cannot_be_reached_is_told_as_such(
 def test_a_write_whose_commit_fails_is_not_acknowledged(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     submit = rig.store.submit
 
-    def failing(fn: Any, done: Any, request_id: str | None = None) -> None:
+    def failing(fn: Any, done: Any, request_id: str | None = None, **_: Any) -> None:
         def run(tx: Any) -> Any:
             fn(tx)
             raise Unavailable("the primary was lost at the commit")

@@ -137,7 +137,7 @@ class Copied(NamedTuple):
     about: dict[str, Any]
 
 
-@s3.CopyObject.streams(copy_of, *_NEEDS)
+@s3.CopyObject.streams(copy_of, *_NEEDS, near=True)
 def copy_object(call: Call, req: s3.CopyObjectRequest, target: Copy) -> s3.CopyObjectOutput:
     """Make an object out of another one, with its metadata and tags or others."""
     check_served(req)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST = 1000
 
 
-@s3.DeleteObject.writes(named_object, *needs_of("s3:DeleteObject", "s3:DeleteObjectVersion"))
+@s3.DeleteObject.writes(named_object, *needs_of("s3:DeleteObject", "s3:DeleteObjectVersion"), near=True)
 def delete_object(call: Call, req: s3.DeleteObjectRequest, target: NamedObject) -> s3.DeleteObjectOutput:
     """Remove an object or, in a bucket with versioning, hide it behind a delete marker; or remove a named version."""
     if "IfMatchLastModifiedTime" in req or "IfMatchSize" in req:

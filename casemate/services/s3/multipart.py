@@ -41,7 +41,7 @@ _SMALLEST_RANGED = 5 * 1024 * 1024
 _PUT = Need("s3:PutObject")
 
 
-@s3.CreateMultipartUpload.writes(upload_begun, *NEEDS_OF_NEW)
+@s3.CreateMultipartUpload.writes(upload_begun, *NEEDS_OF_NEW, near=True)
 def create_multipart_upload(
     call: Call, req: s3.CreateMultipartUploadRequest, target: NewObject
 ) -> s3.CreateMultipartUploadOutput:
@@ -92,7 +92,7 @@ class _Part(NamedTuple):
     checksums: Mapping[str, str]
 
 
-@s3.UploadPart.streams(named_upload, _PUT)
+@s3.UploadPart.streams(named_upload, _PUT, near=True)
 def upload_part(call: Call, req: s3.UploadPartRequest, target: NamedUpload) -> s3.UploadPartOutput:
     """Add a part to an upload, in place of one of the same number."""
     number = _part_number(req)

@@ -61,7 +61,7 @@ def check_served(request: Mapping[str, Any]) -> None:
         raise not_supported("Appending to an object")
 
 
-@s3.PutObject.streams(new_object, *NEEDS_OF_NEW)
+@s3.PutObject.streams(new_object, *NEEDS_OF_NEW, near=True)
 def put_object(call: Call, req: s3.PutObjectRequest, target: NewObject) -> s3.PutObjectOutput:
     """Make an object, or another version of it, of the body, which is encrypted as it comes."""
     return put(call, req, target, call.body)
