@@ -233,6 +233,13 @@ def _parser() -> argparse.ArgumentParser:
         help="ssm:/path (the parameters below it: db/password is DB_PASSWORD) or secret:NAME (its members); may be "
         "repeated",
     )
+    runs.add_argument(
+        "--allow",
+        metavar="VARIABLE",
+        action="append",
+        default=[],
+        help="let PATH, LD_PRELOAD or another variable by which programs find code be set; may be repeated",
+    )
     runs.add_argument("--profile", metavar="NAME", help="a profile of the AWS CLI's configuration")
     runs.add_argument("command_line", metavar="-- COMMAND", nargs=argparse.REMAINDER, help="what to run")
     for name, function, what, examples in (

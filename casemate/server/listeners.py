@@ -81,12 +81,12 @@ async def serve(
     counters: Counters | None = None,
     grace: float = 30.0,
     ready: Callable[[], None] | None = None,
-    connectable: Callable[[Callable[[], asyncio.Protocol]], None] | None = None,
+    connectable: Callable[[Callable[[str], asyncio.Protocol]], None] | None = None,
 ) -> bool:
     """Serve ``app`` on the sockets (plain HTTP, and HTTPS by ``tls``) until ``stop`` is set; then drain for at
     most ``grace`` seconds. Returns True when no request had to be cut. Closes the sockets.
 
-    connectable: is given what makes the protocol of a connection, for those who listen elsewhere."""
+    connectable: is given what makes the protocol of a connection from an address, for those who listen elsewhere."""
     if secure and tls is None:
         raise ValueError("HTTPS needs a TLS context.")
     loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from casemate.errors import origin
 from casemate.gate.http import Exchange
 from casemate.server.composition import DOMAINS, Worker
 from casemate.server.metrics import (
@@ -85,8 +86,8 @@ class Metrics:
     def _collect(self, exchange: Exchange, own: Snapshot) -> None:
         try:
             status, body = 200, self._page(own)
-        except Exception:
-            log.exception("the metrics could not be put together")
+        except Exception as error:
+            log.error("the metrics could not be put together: %s", origin(error))
             status, body = 500, b""
         self._loop.call_soon_threadsafe(exchange.reply, status, CONTENT_TYPE, body)
 

@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, peer: str = "") -> None:
         self.worker = worker
         self.stalled = False
         """The client does not take what was written; writers wait."""
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         self._expiry = _ON_HEAD
         self._deadline = worker.now + worker.limits.head_time
         self._tls: Tls | None = None
-        self._peer = ""
+        self._peer = peer
 
     # --- what the event loop calls -------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=worker.limits.write_ahead_bytes)
         address = transport.get_extra_info("peername")
-        if isinstance(address, tuple) and address:
+        if not self._peer and isinstance(address, tuple) and address:
             self._peer = str(address[0])
         secured: SSLObject | None = transport.get_extra_info("ssl_object")
         if secured is not None:

@@ -52,8 +52,9 @@ class Worker:
         """What ``prefix`` has made, by status."""
         self._sweep()
 
-    def connect(self) -> Connection:
-        return Connection(self)
+    def connect(self, peer: str = "") -> Connection:
+        """peer: the client's address, of whatever listens elsewhere; the socket's own unless given."""
+        return Connection(self, peer)
 
     def prefix(self, status: int) -> bytes:
         """The status line, Server and Date. Made once a second."""

@@ -267,8 +267,8 @@ class Jobs:
                 try:
                     self.run_due()
                     due = self.next_due()
-                except Exception:
-                    _log.exception("jobs cannot be run now")
+                except Exception as error:
+                    _log.error("jobs cannot be run now: %s", origin(error))
                     seen = -1
                     self._changed.wait(_STEP * 4)
             else:

@@ -37,6 +37,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from casemate.errors import origin
 from casemate.store.journal_format import (
     CLOSED,
     CONTINUES,
@@ -257,8 +258,8 @@ class Journal(Generic[T]):
     def _hand_back(self, tokens: list[T], error: BaseException | None) -> None:
         try:
             self._on_durable(tokens, error)
-        except Exception:
-            log.exception("a batch of the audit journal could not be handed back")
+        except Exception as defect:
+            log.error("a batch of the audit journal could not be handed back: %s", origin(defect))
 
     def _now(self) -> int:
         """The time, never going back: a run's frames sort by it."""

@@ -32,6 +32,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.numeric import IntDumper
 from psycopg.types.string import BytesBinaryDumper, StrDumper
 
+from casemate.errors import origin
 from casemate.store.dialect import for_psycopg, postgres_script
 from casemate.store.errors import Conflict, Invalid, OutcomeUnknown, ReadOnly, StoreError, Unavailable
 from casemate.store.generations import LocalGenerations
@@ -377,8 +378,8 @@ class PostgresStore:
                 self._waiting -= 1
             try:
                 item.done(result, error)
-            except Exception:
-                _log.exception("a store callback failed")
+            except Exception as failure:
+                _log.error("a store callback failed: %s", origin(failure))
         if writer.conn is not None:
             writer.conn.close()
 

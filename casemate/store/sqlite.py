@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import apsw
 
+from casemate.errors import origin
 from casemate.store.errors import Conflict, Invalid, ReadOnly, StoreError, Unavailable
 from casemate.store.generations import SharedGenerations
 from casemate.store.migrate import APPLIED, LEDGER, RECORD, Migrations, outstanding, with_own
@@ -464,8 +465,8 @@ def _hand_back(group: list[_Write], outcomes: list[tuple[Any, BaseException | No
     for (_, done), (result, error) in zip(group, outcomes, strict=True):
         try:
             done(result, error)
-        except Exception:
-            _log.exception("a store callback failed")
+        except Exception as failure:
+            _log.error("a store callback failed: %s", origin(failure))
 
 
 class _Patience:

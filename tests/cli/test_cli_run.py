@@ -25,6 +25,8 @@ def filled(server: Server) -> Server:
         ("/run/other/DB_PASSWORD", "other"),
         ("/run/twice/a-b", "1"),
         ("/run/twice/a_b", "2"),
+        ("/run/loads/ld/preload", "/tmp/theirs.so"),
+        ("/run/loads/kept", "yes"),
     ):
         ssm.put_parameter(Name=name, Value=value, Type="SecureString")
     for name, secret in (
@@ -86,6 +88,7 @@ def test_the_command_has_its_arguments_and_its_status(filled: Server) -> None:
         (("ssm:/run/none",), "ssm:/run/none holds nothing"),
         (("secret:run/none",), "secret:run/none holds nothing"),
         (("secret:run/nul",), "the value of A has a NUL character, which no variable may have"),
+        (("ssm:/run/loads",), "ssm:/run/loads would set LD_PRELOAD, by which programs find code to run"),
         (("ssm:/run/twice",), "ssm:/run/twice has two names that make the variable A_B"),
         (
             ("ssm:/run/app", "ssm:/run/other"),
@@ -100,6 +103,18 @@ def test_nothing_runs_without_all_of_it(filled: Server, places: tuple[str, ...],
     assert done.stdout == ""
     assert done.stderr.splitlines()[0] == f"casemate: {message}"
     assert "hunter2" not in done.stderr
+
+
+def test_what_finds_code_is_set_when_that_is_meant(filled: Server) -> None:
+    done = run(
+        filled,
+        *("--env-from", "ssm:/run/loads", "--allow", "LD_PRELOAD", "--"),
+        "/bin/sh",
+        "-c",
+        "echo $KEPT",
+    )
+    assert done.stdout == "yes\n"
+    assert done.returncode == 0
 
 
 def test_whoever_may_not_read_runs_nothing(filled: Server) -> None:

@@ -497,6 +497,25 @@ def test_another_account_reaches_what_the_policy_lets_it(functions: Lambda) -> N
         stranger.delete_function(FunctionName=arn(name))
 
 
+def test_variables_that_another_account_sets_are_under_the_key_of_the_functions_account(
+    functions: Lambda,
+) -> None:
+    client, name = functions.of(), functions.make()
+    client.add_permission(
+        FunctionName=name,
+        StatementId="stranger",
+        Action="lambda:UpdateFunctionConfiguration",
+        Principal=user_arn("stranger"),
+    )
+    functions.of("stranger").update_function_configuration(
+        FunctionName=arn(name), Environment={"Variables": {"SET": "elsewhere"}}
+    )
+    shown = client.get_function_configuration(FunctionName=name)
+    assert shown["Environment"] == {"Variables": {"SET": "elsewhere"}}
+    aliases = functions.of("stranger", "kms").list_aliases()["Aliases"]
+    assert "alias/aws/lambda" not in [alias["AliasName"] for alias in aliases]
+
+
 def test_who_may_add_permissions_may_be_limited_to_principals(functions: Lambda) -> None:
     name = functions.make()
     functions.of(service="iam").put_user_policy(

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lambda_support import ACCOUNT, REGION, Lambda, access_key, arn, lambda_server, refused, user_arn, zipped
+from lambda_support import (
+    ACCOUNT,
+    REGION,
+    Lambda,
+    access_key,
+    allowing,
+    arn,
+    lambda_server,
+    refused,
+    user_arn,
+    zipped,
+)
 
 from casemate.services.lambda_.execution.isolation import obstacle
 
@@ -224,6 +235,28 @@ def test_payloads_that_are_no_events(running: Lambda, odd: str) -> None:
         client.invoke(FunctionName=odd, Payload=b"{}", ClientContext="***")
     with refused("ResourceNotFoundException", f"Function not found: {arn('missing')}", 404):
         client.invoke(FunctionName="missing")
+
+
+def test_a_function_does_not_call_from_the_servers_own_address(running: Lambda) -> None:
+    role = running.role("addressed")
+    iam = running.of(service="iam")
+    name = running.make(
+        """
+            import boto3
+
+            def handler(event, context):
+                boto3.client("ssm").put_parameter(Name=event["name"], Value="x", Type="String")
+        """,
+        Role=role,
+        Timeout=30,
+    )
+    for source, allowed in (("127.0.0.0/8", False), ("169.254.100.1/32", True)):
+        condition = {"IpAddress": {"aws:SourceIp": source}}
+        iam.put_role_policy(
+            RoleName="addressed", PolicyName="own", PolicyDocument=allowing("ssm:*", Condition=condition)
+        )
+        answer = answer_of(running, name, {"name": f"/addressed-{allowed}"})
+        assert ("FunctionError" not in answer) is allowed, answer
 
 
 def test_who_may_invoke(running: Lambda, odd: str) -> None:

@@ -14,6 +14,7 @@ from ssm_support import ACCOUNT, REGION
 
 from casemate.errors import AwsError
 from casemate.gate.regions import regions
+from casemate.services.ssm import allowed_patterns
 from casemate.services.ssm.data_types import DATA_TYPES, check_value
 from casemate.services.ssm.filters import of_list, of_path
 from casemate.services.ssm.naming import any_name, hierarchy, own_name
@@ -134,3 +135,14 @@ def test_pages_of_public_parameters_are_all_of_them(region: str) -> None:
 def test_availability_zones_of_two_regions_differ() -> None:
     every = [zone for region in sorted(regions()) for zone in zones(region)]
     assert len(set(every)) == len(every)
+
+
+def test_an_account_has_few_patterns_tried_at_a_time() -> None:
+    slow = "(?=a)a+"
+    with allowed_patterns._place(ACCOUNT), allowed_patterns._place(ACCOUNT):
+        with pytest.raises(AwsError, match="ThrottlingException: Rate exceeded"):
+            allowed_patterns.check_pattern(ACCOUNT, slow, ["aaa"])
+        # What RE2 knows takes no place, and another account has its own.
+        allowed_patterns.check_pattern(ACCOUNT, "a+", ["aaa"])
+        allowed_patterns.check_pattern("444455556666", slow, ["aaa"])
+    allowed_patterns.check_pattern(ACCOUNT, slow, ["aaa"])

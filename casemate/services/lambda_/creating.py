@@ -108,7 +108,7 @@ def create_function(
     must_be_assumable(call, place, req["Role"])
     check_dead_letters(call, place, chosen)
     key = chosen.get("KMSKeyArn", "")
-    encrypted = variables.encrypt(call, place, key, environment)
+    encrypted = variables.encrypt(call, place, key, req["Role"], environment)
     grant = variables.grant(call, place, key, req["Role"]) if key and encrypted else ""
     code = packages.store(call.tx, package)
     latest = Version(0, chosen, encrypted, grant, code, call.now, new_uuid())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.engine.policy import Policy
+from casemate.errors import AwsError
 from casemate.gate.acting import Actor, act_as
 from casemate.gate.authorise import decide
 from casemate.gate.conditions import iso_time
@@ -158,7 +159,11 @@ def give(call: Call, version: Version, source: str, arn: str, record: Mapping[st
         raise unserved(f"Destinations like {arn}")
     actor = _actor(version.settings["Role"], source)
     operation = call.gate.operation(kind.service, kind.operation)
-    operation.ask(act_as(call, actor), kind.request(arn, parts, record))
+    answer = operation.ask(act_as(call, actor), kind.request(arn, parts, record))
+    if answer.get("FailedEntryCount"):
+        # An event bus refuses entries one by one.
+        refused = answer["Entries"][0]
+        raise AwsError(refused["ErrorCode"], refused["ErrorMessage"])
 
 
 def record(event: Event, now: float, condition: str, runs: int, result: Result | None) -> dict[str, Any]:

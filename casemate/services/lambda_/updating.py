@@ -86,7 +86,7 @@ def update_function_configuration(
         if environment is None:
             environment = variables.decrypt(call, place, latest.variables)
         variables.checked(environment)
-        encrypted = variables.encrypt(call, place, key, environment)
+        encrypted = variables.encrypt(call, place, key, chosen["Role"], environment)
     if (encrypted, key, chosen["Role"]) != (latest.variables, old_key, latest.settings["Role"]):
         grant = variables.grant(call, place, key, chosen["Role"]) if key and encrypted else ""
     changed = latest._replace(

@@ -68,15 +68,19 @@ def checked(variables: Mapping[str, str]) -> None:
         )
 
 
-def encrypt(call: Call, place: Place, key_arn: str, variables: Mapping[str, str]) -> str:
-    """The variables as they are stored; '' for none. key_arn: '' for the account's aws/lambda. Raises
+def encrypt(call: Call, place: Place, key_arn: str, role: str, variables: Mapping[str, str]) -> str:
+    """The variables as they are stored; '' for none. key_arn: '' for aws/lambda of the function's account, which a
+    caller of another account cannot use: it is asked by the function's role then. Raises
     InvalidParameterValueException for what KMS refuses."""
     if not variables:
         return ""
     data_key, nonce = AESGCM.generate_key(256), os.urandom(_NONCE)
     try:
+        by = call
+        if not key_arn and place.account != call.account:
+            by = act_as(call, _by_role(place, role))
         answer = kms.Encrypt.ask(
-            call,
+            by,
             {"KeyId": key_arn or DEFAULT_KEY, "Plaintext": data_key, "EncryptionContext": _context(place)},
             via="lambda",
         )
@@ -154,16 +158,18 @@ def retire(call: Call, place: Place, version: Version) -> None:
     """Take the grant back, as the role that may; one that cannot be is left, good for nothing but what is no more."""
     if not version.grant:
         return
-    role = version.settings["Role"]
-    actor = Actor(SERVICE, place.account, place.region, place.arn, role=role, session=place.name)
     try:
         kms.RetireGrant.ask(
-            act_as(call, actor),
+            act_as(call, _by_role(place, version.settings["Role"])),
             {"KeyId": version.settings["KMSKeyArn"], "GrantId": version.grant},
             via="lambda",
         )
     except AwsError:
         return
+
+
+def _by_role(place: Place, role: str) -> Actor:
+    return Actor(SERVICE, place.account, place.region, place.arn, role=role, session=place.name)
 
 
 def _context(place: Place) -> dict[str, str]:

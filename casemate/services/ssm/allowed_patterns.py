@@ -13,7 +13,9 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from casemate.errors import AwsError
@@ -22,6 +24,10 @@ _SECONDS = 1
 _BYTES = 512 * 1024 * 1024
 _AT_ONCE = threading.BoundedSemaphore(4)
 """So many are tried at a time, however many are asked for."""
+_OF_ONE = 2
+"""So many of one account's; it is refused others meanwhile, so that it keeps no other account waiting."""
+_trying: Counter[str] = Counter()
+_lock = threading.Lock()
 _MATCHES, _DIFFERS, _NO_PATTERN = 10, 11, 12
 
 _PROGRAM = f"""
@@ -38,12 +44,13 @@ sys.exit({_MATCHES} if all(map(pattern.fullmatch, values)) else {_DIFFERS})
 """
 
 
-def check_pattern(pattern: str, values: Sequence[str]) -> None:
+def check_pattern(account: str, pattern: str, values: Sequence[str]) -> None:
     """Raises InvalidAllowedPatternException for what is no regular expression, or takes too long for the values;
-    ParameterPatternMismatchException for a value that does not match."""
+    ParameterPatternMismatchException for a value that does not match; ThrottlingException while the account has
+    others tried that RE2 does not know."""
     ended = _by_re2(pattern, values)
     if ended == _NO_PATTERN:
-        with _AT_ONCE:
+        with _place(account), _AT_ONCE:
             ended = _tried(pattern, values)
     if ended == _MATCHES:
         return
@@ -55,6 +62,21 @@ def check_pattern(pattern: str, values: Sequence[str]) -> None:
     raise AwsError(
         "InvalidAllowedPatternException", "The request doesn't meet the regular expression requirement."
     )
+
+
+@contextmanager
+def _place(account: str) -> Iterator[None]:
+    with _lock:
+        if _trying[account] >= _OF_ONE:
+            raise AwsError("ThrottlingException", "Rate exceeded")
+        _trying[account] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _trying[account] -= 1
+            if not _trying[account]:
+                del _trying[account]
 
 
 def _by_re2(pattern: str, values: Sequence[str]) -> int:

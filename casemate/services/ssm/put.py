@@ -52,7 +52,7 @@ def put_parameter(call: Call, req: ssm.PutParameterRequest, target: Target) -> s
     check_value(data_type, kind, req["Value"])
     if pattern:
         values = req["Value"].split(",") if kind == STRING_LIST else [req["Value"]]
-        call.before("the allowed pattern", partial(check_pattern, pattern, values), waits=True)
+        call.before("the allowed pattern", partial(check_pattern, call.account, pattern, values), waits=True)
     value, key_id = req["Value"], ""
     if kind == SECURE_STRING:
         key_id = req.get("KeyId") or ("" if before is None else before.key_id) or secure.DEFAULT_KEY

@@ -13,15 +13,19 @@ log = logging.getLogger("casemate.lambda")
 
 _PIECE = 64 * 1024
 
+FUNCTIONS = "169.254.100.1"
+"""The address from which functions call: a link-local one, which no client over a network has. By their sockets they
+would be the server's own machine."""
+
 
 class Doors:
     """The event loop's end of it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self._loop = loop
-        self._connect: Callable[[], asyncio.Protocol] | None = None
+        self._connect: Callable[[str], asyncio.Protocol] | None = None
 
-    def serve_by(self, connect: Callable[[], asyncio.Protocol]) -> None:
+    def serve_by(self, connect: Callable[[str], asyncio.Protocol]) -> None:
         """The transport serves from now on."""
         self._connect = connect
 
@@ -39,7 +43,7 @@ class Doors:
         connect = self._connect
         if connect is None:
             raise RuntimeError("the transport does not serve yet")
-        return await asyncio.get_running_loop().create_server(connect, sock=listener)
+        return await asyncio.get_running_loop().create_server(lambda: connect(FUNCTIONS), sock=listener)
 
     def _open(self, listener: socket.socket, begin: Callable[[], Any]) -> Callable[[], object]:
         loop = self._loop
