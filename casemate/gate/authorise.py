@@ -111,7 +111,7 @@ def question_of(call: Call, action: str, resource: Resource, granted: Grade = Gr
     identity = call.identity
     standing_of = call.gate.organizations.standing
     scps = standing_of(identity.account, call.transaction).scps
-    owner = standing_of(resource.account, call.transaction)
+    owner = standing_of(resource.holder, call.transaction)
     if owner.closed:
         return None
     return Question(

@@ -96,11 +96,11 @@ def lookup_for(call: Call, resource: Resource, request: Mapping[str, Any]) -> Lo
         if of_call is not None:
             return of_call(call)
         if key == "aws:resourceaccount":
-            return resource.account
+            return resource.holder
         if key in _OF_ORGANIZATION:
             return _organization(call, call.identity.principal.account, key)
         if key in _OF_RESOURCES_ORGANIZATION:
-            return _organization(call, resource.account, key)
+            return _organization(call, resource.holder, key)
         if key in _OF_SOURCES_ORGANIZATION:
             return _organization(call, call.source_account, key) if call.source_account else None
         if key.startswith("aws:resourcetag/"):

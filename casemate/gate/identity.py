@@ -11,6 +11,7 @@ import orjson
 
 from casemate.engine.policy import Attached, Plan, Policy, Principal, Residual, Value, principal_keys
 from casemate.engine.session_token import Session
+from casemate.gate.canonical_user import canonical_user
 from casemate.gate.organization import Oversight
 from casemate.store.database import Tx
 
@@ -149,6 +150,7 @@ def session_of(
         account=role.account,
         role_arn=role.arn,
         id=f"{role.id}:{name}",
+        canonical=canonical_user(role.account),
     )
     attached = role.attached if policies is None else replace(role.attached, session=policies)
     keys = {**principal_keys(principal), **tag_keys(role.tags), **tag_keys(tags or {}), **(known or {})}

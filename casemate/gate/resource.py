@@ -61,6 +61,11 @@ class Resource:
         """Whether no resource control policy is over it, as over what is AWS's own in an account."""
         return False
 
+    @property
+    def holder(self) -> str:
+        """The account in which it is, whose RCPs are over it: the owner, but for what others own in it."""
+        return self.account
+
     def tags(self) -> Mapping[str, str]:
         """The resource's tags, for aws:ResourceTag."""
         return {}

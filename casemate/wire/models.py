@@ -257,6 +257,10 @@ def _load(name: str) -> dict[str, Any]:
         _merge(description, orjson.loads(extras.read_bytes()).get("merge", {}))
     for part in _references(description):
         part.pop("documentation", None)
+    if name == "s3":
+        # Buckets take more canned ACLs than the model says. Source: "Canned ACL".
+        description["shapes"]["BucketCannedACL"]["enum"] += ["aws-exec-read", "log-delivery-write"]
+        description["shapes"]["BucketCannedACL"]["enum"] += ["bucket-owner-read", "bucket-owner-full-control"]
     if name == "sqs":
         from casemate.wire.sqs_query import complete
 

@@ -115,7 +115,8 @@ def _s3(operation: Operation, found: list[Violation]) -> AwsError:
     if first.path == "createBucketConfiguration.locationConstraint":
         return AwsError("InvalidLocationConstraint", "The specified location-constraint is not valid")
     if member is None or member.location is None:
-        return AwsError(*_UNREADABLE["rest-xml"])
+        code, text = _UNREADABLE["rest-xml"]
+        return AwsError("MalformedACLError" if top == "accessControlPolicy" else code, text)
     wire = member.wire_name or name
     if first.rule == "null":
         return AwsError("InvalidRequest", f"Missing required parameter for this request: '{wire}'")

@@ -94,6 +94,12 @@ class S3:
         return name
 
 
+def owned(s3: S3, bucket: str, ownership: str) -> None:
+    """Let the bucket's objects be owned so."""
+    rules = {"Rules": [{"ObjectOwnership": ownership}]}
+    s3.of().put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+
+
 def _without_account(request: Any, **_: Any) -> None:
     request.url = re.sub(r"//[0-9]{12}\.", "//", request.url)
 

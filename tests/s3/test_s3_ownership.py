@@ -1,26 +1,70 @@
-"""Ownership of objects, and access control lists, which are disabled."""
+"""Ownership of objects, and buckets whose access control lists are disabled."""
 
 from __future__ import annotations
 
-from s3_support import ACCOUNT, S3, allow, new_name, refused
+from s3_support import ACCOUNT, S3, allow, new_name, owned, refused
 
 from casemate.gate.canonical_user import canonical_user
 
 
-def test_the_owner_owns_everything(s3: S3) -> None:
-    bucket = s3.bucket()
-    rule = [{"ObjectOwnership": "BucketOwnerEnforced"}]
-    assert s3.of().get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"] == rule
-    s3.of().put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": rule})
-    for other in ("ObjectWriter", "BucketOwnerPreferred"):
-        with refused("NotImplemented", status=501):
-            s3.of().put_bucket_ownership_controls(
-                Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": other}]}
-            )
-        with refused("NotImplemented", status=501):
-            s3.of().create_bucket(Bucket=new_name(), ObjectOwnership=other)
+def test_ownership_is_put_told_and_removed(s3: S3) -> None:
+    client, bucket = s3.of(), s3.bucket()
+
+    def told() -> str:
+        (rule,) = client.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+        return str(rule["ObjectOwnership"])
+
+    assert told() == "BucketOwnerEnforced"
+    for ownership in ("ObjectWriter", "BucketOwnerPreferred", "BucketOwnerEnforced"):
+        owned(s3, bucket, ownership)
+        assert told() == ownership
+    rule = {"ObjectOwnership": "BucketOwnerEnforced"}
     with refused("MalformedXML"):
-        s3.of().put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": rule * 2})
+        client.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": [rule, rule]})
+    client.delete_bucket_ownership_controls(Bucket=bucket)
+    with refused("OwnershipControlsNotFoundError", "The bucket ownership controls were not found", 404):
+        client.get_bucket_ownership_controls(Bucket=bucket)
+    # Then it is the writer's, and lists count.
+    client.put_bucket_acl(Bucket=bucket, ACL="private")
+    client.put_bucket_acl(Bucket=bucket, ACL="log-delivery-write")
+    with refused(
+        "InvalidBucketAclWithObjectOwnership",
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+    ):
+        owned(s3, bucket, "BucketOwnerEnforced")
+    client.put_bucket_acl(Bucket=bucket, ACL="private")
+    owned(s3, bucket, "BucketOwnerEnforced")
+    s3.may("nobody", allow("s3:*OwnershipControls"), allow("s3:PutBucketOwnershipControls", Effect="Deny"))
+    with refused("AccessDenied", status=403):
+        s3.of("nobody").delete_bucket_ownership_controls(Bucket=bucket)
+
+
+def test_a_bucket_is_made_with_ownership_and_a_list(s3: S3) -> None:
+    client = s3.of()
+    for ownership in ("ObjectWriter", "BucketOwnerPreferred"):
+        bucket = s3.bucket(ObjectOwnership=ownership, ACL="log-delivery-write")
+        (rule,) = client.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
+        assert rule == {"ObjectOwnership": ownership}
+        assert len(client.get_bucket_acl(Bucket=bucket)["Grants"]) == 3
+    with refused(
+        "InvalidBucketAclWithBlockPublicAccessError",
+        "Bucket cannot have public ACLs set with BlockPublicAccess enabled",
+    ):
+        client.create_bucket(Bucket=new_name(), ObjectOwnership="ObjectWriter", ACL="public-read")
+    with refused("InvalidBucketAclWithObjectOwnership"):
+        client.create_bucket(Bucket=new_name(), ObjectOwnership="BucketOwnerEnforced", ACL="public-read")
+    s3.may(
+        "nobody",
+        allow("s3:CreateBucket", "s3:PutBucketOwnershipControls", "s3:PutBucketAcl"),
+        allow(
+            "s3:CreateBucket",
+            Effect="Deny",
+            Condition={"StringNotEqualsIfExists": {"s3:x-amz-object-ownership": "BucketOwnerPreferred"}},
+        ),
+    )
+    s3.of("nobody").create_bucket(Bucket=new_name(), ObjectOwnership="BucketOwnerPreferred")
+    with refused("AccessDenied", status=403):
+        s3.of("nobody").create_bucket(Bucket=new_name(), ObjectOwnership="ObjectWriter")
 
 
 def test_there_are_no_acls_but_the_owners(s3: S3) -> None:
@@ -39,8 +83,13 @@ def test_there_are_no_acls_but_the_owners(s3: S3) -> None:
 
 def test_objects_have_no_acls_but_the_owners(s3: S3) -> None:
     client, bucket = s3.of(), s3.bucket()
-    client.put_object(Bucket=bucket, Key="k", Body=b"1", ACL="bucket-owner-full-control")
     owner = canonical_user(ACCOUNT)
+    for same in (
+        {"ACL": "bucket-owner-full-control"},
+        {"ACL": "private"},
+        {"GrantFullControl": f"id={owner}"},
+    ):
+        client.put_object(Bucket=bucket, Key="k", Body=b"1", **same)
     found = client.get_object_acl(Bucket=bucket, Key="k")
     assert found["Owner"] == {"ID": owner}
     assert found["Grants"] == [
@@ -48,7 +97,6 @@ def test_objects_have_no_acls_but_the_owners(s3: S3) -> None:
     ]
     everybody = "uri=http://acs.amazonaws.com/groups/global/AllUsers"
     for acl in (
-        {"ACL": "private"},
         {"ACL": "public-read"},
         {"GrantRead": everybody},
         {"ACL": "bucket-owner-full-control", "GrantRead": everybody},

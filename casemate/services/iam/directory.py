@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from casemate.engine.envelope.errors import Tampered
 from casemate.engine.policy import Attached, Policy, Principal, parse, principal_keys, with_names
 from casemate.engine.session_token import BadToken, Session, SessionTokens
+from casemate.gate.canonical_user import canonical_user
 from casemate.gate.identity import Credential, Identity, OidcIssuer, RoleEntry, SessionCredential, tag_keys
 from casemate.gate.keyring import Keyring
 from casemate.gate.organization import NoOrganizations, Organizations, Oversight
@@ -165,7 +166,13 @@ class IamDirectory:
         return sessions.of_federated(session, identity, limit)
 
     def _user(self, tx: Tx, user: entities.User, access_key_id: str) -> Identity:
-        principal = Principal(kind="user", arn=user.arn, account=user.account, id=user.id)
+        principal = Principal(
+            kind="user",
+            arn=user.arn,
+            account=user.account,
+            id=user.id,
+            canonical=canonical_user(user.account),
+        )
         of_groups = [self._groups.get((user.account, group), tx) for group in user.groups]
         audit = {
             "type": "IAMUser",
@@ -236,7 +243,9 @@ class IamDirectory:
 
 def _root(account: str, access_key_id: str) -> Identity:
     arn = f"arn:aws:iam::{account}:root"
-    principal = Principal(kind="root", arn=arn, account=account, id=account)
+    principal = Principal(
+        kind="root", arn=arn, account=account, id=account, canonical=canonical_user(account)
+    )
     audit = {
         "type": "Root",
         "principalId": account,

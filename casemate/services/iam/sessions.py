@@ -12,6 +12,7 @@ import orjson
 
 from casemate.engine.policy import Policy, Principal, Value, principal_keys
 from casemate.engine.session_token import Session
+from casemate.gate.canonical_user import canonical_user
 from casemate.gate.conditions import iso_time
 from casemate.gate.identity import Identity, RoleEntry, SessionCredential, session_of, tag_keys
 
@@ -67,6 +68,7 @@ def of_federated(session: Session, issuer: Identity, limit: Limit) -> SessionCre
         id=f"{account}:{session.session}",
         issuer=issuer.principal.arn,
         issuer_id=issuer.principal.id,
+        canonical=canonical_user(account),
     )
     tags = {key: value for key, value in issuer.known.items() if key.startswith("aws:principaltag/")}
     known = {**principal_keys(principal), **tags, **tag_keys(session.tags), **_keys(session)}

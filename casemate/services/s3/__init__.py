@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from casemate.services.s3 import (
+    acls,
     attributes,
     completing,
     control,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from casemate.store.jobs import Job
 
 __all__ = [
+    "acls",
     "attributes",
     "completing",
     "control",

@@ -9,6 +9,8 @@ Checksums, ChecksumType                  base64 by algorithm; "FULL_OBJECT" or "
 Encryption                               how it is encrypted (casemate.services.s3.sealing)
 Lock                                     {"Mode", "Until", "Hold"}, each only where there is one
 Parts                                    how many, of an object that was uploaded in parts
+Owner                                    the account that owns it, where that is not the bucket's; "anonymous"
+Acl                                      its list of [grantee, permission], where that is not its owner's alone
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from casemate.api import s3
 from casemate.services.s3 import about as told
 from casemate.services.s3 import sealing
 from casemate.services.s3.object_rows import ObjectRow, Objects
-from casemate.services.s3.object_targets import NamedObject, named_object, needs_of, readable
+from casemate.services.s3.object_targets import NamedObject, named_object, needs_of_owner, readable
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -19,8 +19,8 @@ _MOST = 1000
 
 @s3.GetObjectAttributes.reads(
     named_object,
-    *needs_of("s3:GetObject", "s3:GetObjectVersion"),
-    *needs_of("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"),
+    *needs_of_owner("s3:GetObject", "s3:GetObjectVersion"),
+    *needs_of_owner("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"),
 )
 def get_object_attributes(
     call: Call, req: s3.GetObjectAttributesRequest, target: NamedObject

@@ -93,7 +93,8 @@ class Buckets:
             # The very rows that were opened before: transactions ask for them with each object that is written.
             return known[1]
         row = self._opened(tx, stored)
-        bucket = Bucket(row, effective(row.settings, self.blocked(tx, row), row.account))
+        blocks = self.blocked(tx, row)
+        bucket = Bucket(row, effective(row.settings, blocks, row.account), blocks)
         if len(self._known) >= _IN_SHARD:
             self._known.clear()
         self._known[name] = ((stored, of_account), bucket)

@@ -15,6 +15,7 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
 from casemate.services.s3 import locks, sealing
+from casemate.services.s3.acls import settle
 from casemate.services.s3.bodies import INLINE, Bodies
 from casemate.services.s3.conditional import check_copied
 from casemate.services.s3.getting import parts_of
@@ -24,13 +25,13 @@ from casemate.services.s3.object_targets import (
     NEEDS_OF_NEW,
     NamedObject,
     NewObject,
-    check_acl,
     find_object,
     new_object,
     readable,
 )
 from casemate.services.s3.putting import LARGEST, Received, check_served, write
 from casemate.services.s3.refusals import invalid_argument, invalid_request, log_tampered
+from casemate.services.s3.resources import Object
 from casemate.services.s3.targets import bucket_named, must_be_owned_by
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _SOURCE = re.compile(r"/?([^/?]+)/([^?]+)(?:\?versionId=(.*))?\Z", re.DOTALL)
 _NOT_COPIED = (
+    "Owner",
+    "Acl",
     "ETag",
     "Checksums",
     "ChecksumType",
@@ -68,12 +71,12 @@ class Copy(NewObject):
     """Whether the source's tags are copied, of which there are some."""
 
 
-def _plain(target: Copy) -> NamedObject | None:
-    return target.source.unversioned()
+def _plain(target: Copy) -> Object | None:
+    return target.source.owned_unversioned()
 
 
-def _version(target: Copy) -> NamedObject | None:
-    return target.source.versioned()
+def _version(target: Copy) -> Object | None:
+    return target.source.owned_version()
 
 
 def _tags(target: Copy) -> NamedObject | None:
@@ -141,9 +144,10 @@ class Copied(NamedTuple):
 def copy_object(call: Call, req: s3.CopyObjectRequest, target: Copy) -> s3.CopyObjectOutput:
     """Make an object out of another one, with its metadata and tags or others."""
     check_served(req)
-    check_acl(req)
+    owned = settle(call, target.bucket, req)
     copied: Copied = call.moved or _copy(call, req, target)
     received, about = copied
+    about |= owned
     locks.lock_new(call, target.bucket, req, about)
     row = write(call, target.bucket, target.key, req, about, received.stored)
     answer: dict[str, Any] = {

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from casemate.api import s3
 from casemate.errors import AwsError
 from casemate.gate.operation import Need
+from casemate.services.s3 import acl_rules
 from casemate.services.s3.access_points import AccessPoints
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.collecting import schedule
 from casemate.services.s3.naming import bucket_arn, is_of_namespace, is_regional, may_name_bucket
 from casemate.services.s3.object_rows import Objects
 from casemate.services.s3.quotas import BUCKETS
-from casemate.services.s3.refusals import invalid_bucket_name, not_supported
+from casemate.services.s3.refusals import invalid_bucket_name, no_acl_with_ownership, not_supported
 from casemate.services.s3.resources import Bucket, S3Resource
 from casemate.services.s3.settings import NEW
 from casemate.services.s3.tag_rules import checked_tags
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from casemate.gate.call import Call
 
 _GLOBAL_HOME = "us-east-1"
-_GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWrite", "GrantWriteACP")
 
 
 class NewBucket(S3Resource):
@@ -52,7 +52,7 @@ def new_bucket(call: Call, request: Mapping[str, Any]) -> NewBucket:
         raise invalid_bucket_name(name)
     found = NewBucket(bucket_arn(name, region), call.account, type="AWS::S3::Bucket")
     found.region = region
-    listed = request.get("ACL", "private") != "private" or any(each in request for each in _GRANTS)
+    listed = request.get("ACL", "private") != "private" or any(each in request for each in acl_rules.HEADERS)
     found.listed = found if listed else None
     found.locked = found if request.get("ObjectLockEnabledForBucket") else None
     found.owned = found if "ObjectOwnership" in request else None
@@ -120,15 +120,19 @@ def create_bucket(call: Call, req: s3.CreateBucketRequest, new: NewBucket) -> s3
 
 def _settings(req: s3.CreateBucketRequest, new: NewBucket) -> dict[str, Any]:
     ownership = req.get("ObjectOwnership", "BucketOwnerEnforced")
-    if ownership != "BucketOwnerEnforced":
-        raise not_supported(f"Object ownership {ownership}")
-    if new.listed is not None:
-        raise AwsError(
-            "InvalidBucketAclWithObjectOwnership",
-            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
-            400,
-        )
-    settings = dict(NEW)
+    settings = {**NEW, "Ownership": ownership}
+    acl = acl_rules.asked(req, new.account)
+    if acl is not None and new.listed is not None:
+        if ownership == "BucketOwnerEnforced":
+            raise no_acl_with_ownership()
+        if acl_rules.is_public(acl):
+            # A new bucket's public access is blocked.
+            raise AwsError(
+                "InvalidBucketAclWithBlockPublicAccessError",
+                "Bucket cannot have public ACLs set with BlockPublicAccess enabled",
+                400,
+            )
+        settings["Acl"] = acl_rules.kept(acl)
     if new.locked is not None:
         settings |= {"Versioning": "Enabled", "ObjectLock": {"ObjectLockEnabled": "Enabled"}}
     if new.tagged is not None:

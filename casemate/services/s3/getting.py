@@ -17,7 +17,7 @@ from casemate.services.s3.bodies import Bodies, Reading
 from casemate.services.s3.ciphers import ObjectKeys, Part
 from casemate.services.s3.conditional import check_read
 from casemate.services.s3.object_rows import ObjectRow
-from casemate.services.s3.object_targets import NamedObject, named_object, needs_of, readable
+from casemate.services.s3.object_targets import NamedObject, named_object, needs_of_owner, readable
 from casemate.services.s3.refusals import invalid_request, log_tampered
 from casemate.store.database import Tx
 
@@ -33,7 +33,7 @@ _OVERRIDES = (
     "ContentType",
     "Expires",
 )
-_NEEDS = needs_of("s3:GetObject", "s3:GetObjectVersion")
+_NEEDS = needs_of_owner("s3:GetObject", "s3:GetObjectVersion")
 
 
 class Range(NamedTuple):

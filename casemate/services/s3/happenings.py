@@ -76,6 +76,13 @@ def tagged(call: Call, bucket: Bucket, row: ObjectRow) -> None:
     _tell(call, bucket, row, f"ObjectTagging:{name}", f"Object Tags {shown}", {"etag": row.etag}, {}, "")
 
 
+def acl_changed(call: Call, bucket: Bucket, row: ObjectRow) -> None:
+    """An object's access control list is another one now."""
+    if "Notification" not in bucket.settings:
+        return
+    _tell(call, bucket, row, "ObjectAcl:Put", "Object ACL Updated", {"etag": row.etag}, {}, "")
+
+
 def expired(
     announcer: Announcer, tx: Tx, buckets: Buckets, bucket: Bucket, row: ObjectRow, now: float
 ) -> None:

@@ -12,10 +12,11 @@ from urllib.parse import quote_plus
 
 from casemate.api import s3
 from casemate.engine.envelope.errors import Tampered
-from casemate.gate.canonical_user import canonical_user
 from casemate.gate.markers import read_marker, write_marker
 from casemate.gate.operation import Need
+from casemate.services.s3.acl_rules import canonical
 from casemate.services.s3.object_rows import NULL, ObjectRow, Objects
+from casemate.services.s3.object_targets import owner_of
 from casemate.services.s3.refusals import invalid_argument, log_tampered
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.targets import named_bucket
@@ -101,8 +102,8 @@ def _opened(call: Call, bucket: Bucket, row: Found) -> ObjectRow:
         raise log_tampered(f"object {bucket.arn}/{row.key}", error) from error
 
 
-def _entry(row: ObjectRow, asked: Asked, owner: str) -> dict[str, Any]:
-    """An object as listings show it. owner: the account that is shown, '' for none."""
+def _entry(row: ObjectRow, asked: Asked, owned_in: Bucket | None) -> dict[str, Any]:
+    """An object as listings show it. owned_in: its bucket, where its owner is shown."""
     entry: dict[str, Any] = {
         "Key": asked.shown(row.key),
         "LastModified": datetime.fromtimestamp(int(row.modified), UTC),
@@ -114,8 +115,8 @@ def _entry(row: ObjectRow, asked: Asked, owner: str) -> dict[str, Any]:
     if checksums:
         entry["ChecksumAlgorithm"] = list(checksums)
         entry["ChecksumType"] = row.about.get("ChecksumType", "FULL_OBJECT")
-    if owner:
-        entry["Owner"] = {"ID": canonical_user(owner)}
+    if owned_in is not None:
+        entry["Owner"] = {"ID": canonical(owner_of(owned_in, row.about))}
     return entry
 
 
@@ -172,8 +173,8 @@ def list_objects_v2(call: Call, req: s3.ListObjectsV2Request, bucket: Bucket) ->
     page = _page(_current(call, bucket), asked, start, passed)
     answer = _common(bucket, req, asked, page)
     answer["KeyCount"] = len(page.entries)
-    owner = bucket.account if req.get("FetchOwner") else ""
-    answer["Contents"] = [_entry(_opened(call, bucket, row), asked, owner) for row in page.rows]
+    owned_in = bucket if req.get("FetchOwner") else None
+    answer["Contents"] = [_entry(_opened(call, bucket, row), asked, owned_in) for row in page.rows]
     if token is not None:
         answer["ContinuationToken"] = token
     if "StartAfter" in req:
@@ -204,7 +205,7 @@ def list_objects(call: Call, req: s3.ListObjectsRequest, bucket: Bucket) -> s3.L
     page = _page(_current(call, bucket), asked, start, marker if rolled else "")
     answer = _common(bucket, req, asked, page)
     answer["Marker"] = asked.shown(marker)
-    answer["Contents"] = [_entry(_opened(call, bucket, row), asked, bucket.account) for row in page.rows]
+    answer["Contents"] = [_entry(_opened(call, bucket, row), asked, bucket) for row in page.rows]
     if page.more and asked.delimiter:
         answer["NextMarker"] = asked.shown(page.entries[-1].name)
     return answer  # type: ignore[return-value]  # built from the model's members
@@ -274,7 +275,7 @@ def list_object_versions(
 
 def _version(row: ObjectRow, asked: Asked, bucket: Bucket) -> dict[str, Any]:
     return {
-        **_entry(row, asked, bucket.account),
+        **_entry(row, asked, bucket),
         "VersionId": row.version_id,
         "IsLatest": row.latest,
     }
@@ -286,5 +287,5 @@ def _marker(row: ObjectRow, asked: Asked, bucket: Bucket) -> dict[str, Any]:
         "VersionId": row.version_id,
         "IsLatest": row.latest,
         "LastModified": datetime.fromtimestamp(int(row.modified), UTC),
-        "Owner": {"ID": canonical_user(bucket.account)},
+        "Owner": {"ID": canonical(owner_of(bucket, row.about))},
     }

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.api import s3
 from casemate.engine.envelope.errors import Tampered
-from casemate.gate.canonical_user import canonical_user
 from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
+from casemate.services.s3.acl_rules import canonical
 from casemate.services.s3.listing_objects import encoded
 from casemate.services.s3.object_rows import Objects
+from casemate.services.s3.object_targets import owner_of
 from casemate.services.s3.refusals import invalid_argument, log_tampered
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.targets import named_bucket
@@ -64,7 +65,7 @@ def _shown(bucket: Bucket, upload: UploadRow) -> dict[str, Any]:
     """What both operations tell of an upload."""
     shown: dict[str, Any] = {
         "Initiator": {"ID": upload.about["Initiator"]},
-        "Owner": {"ID": canonical_user(bucket.account)},
+        "Owner": {"ID": canonical(owner_of(bucket, upload.about["Object"]))},
         "StorageClass": upload.about["Object"].get("StorageClass", "STANDARD"),
     }
     if "Algorithm" in upload.about:

@@ -20,15 +20,17 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
 from casemate.services.s3 import locks, sealing
+from casemate.services.s3.acls import settle
 from casemate.services.s3.bodies import INLINE, Bodies, Stored, insert
 from casemate.services.s3.ciphers import ObjectKeys
 from casemate.services.s3.conditional import check_copied
 from casemate.services.s3.copying import named_source, open_source, readable_source
 from casemate.services.s3.integrity import DEFAULT, Integrity, shown_digest
 from casemate.services.s3.object_rows import ObjectRow, Objects, PartRow, discard_bodies, discard_parts
-from casemate.services.s3.object_targets import NEEDS_OF_NEW, NamedObject, NewObject, check_acl, upload_begun
+from casemate.services.s3.object_targets import NEEDS_OF_NEW, NamedObject, NewObject, upload_begun
 from casemate.services.s3.putting import check_served, check_size
 from casemate.services.s3.refusals import invalid_argument, invalid_request, log_tampered
+from casemate.services.s3.resources import Object
 from casemate.services.s3.upload_rows import NamedUpload, UploadRow, Uploads, named_upload
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def create_multipart_upload(
     bucket, key = target.bucket, target.key
     about = told.told(req)
     check_served(req)
-    check_acl(req)
+    about |= settle(call, bucket, req)
     locks.lock_new(call, bucket, req, about)
     encryption = sealing.begin(call, bucket, key, sealing.wanted(call, req, bucket))
     upload: dict[str, Any] = {
@@ -185,12 +187,12 @@ class CopiedPart(NamedUpload):
     source: NamedObject
 
 
-def _plain(target: CopiedPart) -> NamedObject | None:
-    return target.source.unversioned()
+def _plain(target: CopiedPart) -> Object | None:
+    return target.source.owned_unversioned()
 
 
-def _version(target: CopiedPart) -> NamedObject | None:
-    return target.source.versioned()
+def _version(target: CopiedPart) -> Object | None:
+    return target.source.owned_version()
 
 
 def copied_part(call: Call, request: Mapping[str, Any]) -> CopiedPart:

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from casemate.engine.envelope.errors import Tampered
+from casemate.engine.policy import Grade
 from casemate.errors import AwsError
 from casemate.gate.authorise import decide
 from casemate.gate.operation import Need
 from casemate.gate.resource import Value
+from casemate.services.s3 import acl_rules
 from casemate.services.s3.about import check_key, http_date
 from casemate.services.s3.object_rows import NULL, ObjectRow, Objects
-from casemate.services.s3.refusals import access_denied, invalid_argument, log_tampered, no_acls
+from casemate.services.s3.refusals import access_denied, invalid_argument, log_tampered
 from casemate.services.s3.resources import Bucket, Object
 from casemate.services.s3.targets import named_bucket
 
@@ -20,6 +22,33 @@ if TYPE_CHECKING:
     from casemate.gate.call import Call
 
 _HEX = frozenset("0123456789abcdef")
+
+
+# --- whose an object is
+
+
+def owner_of(bucket: Bucket, about: Mapping[str, Any]) -> str:
+    """The account that owns a version. about: what is kept of it."""
+    owner: str = about.get("Owner", bucket.account) if bucket.acls else bucket.account
+    return owner
+
+
+def acl_of(bucket: Bucket, about: Mapping[str, Any]) -> acl_rules.Acl:
+    """A version's access control list."""
+    if bucket.acls and "Acl" in about:
+        return acl_rules.opened(about["Acl"])
+    return acl_rules.private(owner_of(bucket, about))
+
+
+def writer(call: Call, bucket: Bucket) -> str:
+    """The account that owns what the caller writes into a bucket that leaves it to the writer."""
+    principal = call.identity.principal
+    if principal.kind == "anonymous":
+        return acl_rules.ANONYMOUS
+    return principal.account or bucket.account
+
+
+# --- those that are there
 
 
 class NamedObject(Object):
@@ -39,10 +68,77 @@ class NamedObject(Object):
     def versioned(self) -> NamedObject | None:
         return self if self.named else None
 
+    def owned_unversioned(self) -> Object | None:
+        """The same as its owner's policies and list decide about it, who need not be the bucket's owner."""
+        return None if self.named else self.owned() if self.bucket.acls else self
+
+    def owned_version(self) -> Object | None:
+        return None if not self.named else self.owned() if self.bucket.acls else self
+
+    def owned(self) -> Object:
+        row = self.row
+        if row is None or owner_of(self.bucket, row.about) == self.bucket.account:
+            return self
+        return ForeignObject(self, row)
+
+    def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:  # noqa: ARG002
+        bucket, row = self.bucket, self.row
+        if not bucket.acls:
+            return Grade.NONE
+        if action == "s3:DeleteObject":
+            return _writable(call, bucket, row)
+        permission = acl_rules.OF_OBJECT.get(action)
+        if permission is None or row is None:
+            return Grade.NONE
+        return bucket.reach(acl_of(bucket, row.about), permission, call)
+
+
+class ForeignObject(Object):
+    """An object that another account owns than its bucket. The bucket's policy can only deny; who may is the owner's
+    affair, by its users' policies and by the object's list. Source: "How Amazon S3 authorizes a request for an object
+    operation"."""
+
+    __slots__ = ("row",)
+
+    def __init__(self, of: NamedObject, row: ObjectRow) -> None:
+        super().__init__(of.bucket, of.key, object_tags=of.object_tags)
+        self.row = row
+        self.account = owner_of(of.bucket, row.about)
+        self.policy = of.bucket.denials
+
+    @property
+    def holder(self) -> str:
+        return self.bucket.account
+
+    def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:  # noqa: ARG002
+        permission = acl_rules.OF_OBJECT.get(action)
+        if permission is None:
+            return Grade.NONE
+        return self.bucket.reach(acl_of(self.bucket, self.row.about), permission, call, self.account)
+
+
+def _writable(call: Call, bucket: Bucket, row: ObjectRow | None) -> Grade:
+    """How far the bucket's list lets the caller write or remove a key whose newest version that is: WRITE is for what
+    is new, and for what is the caller's own. Source: "Access control list (ACL) overview"."""
+    reach = bucket.reach(bucket.acl, "WRITE", call)
+    if (
+        reach is Grade.NONE
+        or row is None
+        or row.marker
+        or owner_of(bucket, row.about) == writer(call, bucket)
+    ):
+        return reach
+    return Grade.NONE
+
 
 def needs_of(action: str, versioned: str) -> tuple[Need, Need]:
     """The permission for an object or, where the request names a version, for that."""
     return Need(action, NamedObject.unversioned), Need(versioned, NamedObject.versioned)
+
+
+def needs_of_owner(action: str, versioned: str) -> tuple[Need, Need]:
+    """The same for what the object's owner decides about: reading it, and its list."""
+    return Need(action, NamedObject.owned_unversioned), Need(versioned, NamedObject.owned_version)
 
 
 def named_object(call: Call, request: Mapping[str, Any]) -> NamedObject:
@@ -120,6 +216,20 @@ class NewObject(Object):
         self.asks = asks
         self.creates = creates
 
+    def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:  # noqa: ARG002
+        bucket = self.bucket
+        if not bucket.acls:
+            return Grade.NONE
+        if action == "s3:PutObject":
+            if bucket.reach(bucket.acl, "WRITE", call) is Grade.NONE:
+                return Grade.NONE
+            return _writable(call, bucket, find_object(call, bucket, self.key, None).row)
+        if action == "s3:PutObjectAcl" and writer(call, bucket) != bucket.account:
+            # What it makes is its own.
+            anonymous = call.identity.principal.kind == "anonymous"
+            return Grade.DIRECT if anonymous else Grade.ACCOUNT
+        return Grade.NONE
+
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
         if key == "s3:objectcreationoperation":
             return "true" if self.creates else "false"
@@ -143,11 +253,10 @@ NEEDS_OF_NEW = (
 )
 """What making an object takes."""
 
-_ACL = ("ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP")
 _ASKED_BY = {
     # Source: "How to prevent object overwrites with conditional writes".
     "GetObject": ("IfMatch",),
-    "PutObjectAcl": _ACL,
+    "PutObjectAcl": acl_rules.MEMBERS,
     "PutObjectTagging": ("Tagging",),
     "PutObjectRetention": ("ObjectLockMode", "ObjectLockRetainUntilDate"),
     "PutObjectLegalHold": ("ObjectLockLegalHoldStatus",),
@@ -170,11 +279,3 @@ def upload_begun(call: Call, request: Mapping[str, Any]) -> NewObject:
     target = new_object(call, request)
     target.creates = False
     return target
-
-
-def check_acl(request: Mapping[str, Any]) -> None:
-    """Raise for an ACL, which no bucket takes but that its owner has full control. Source: "Controlling ownership of
-    objects and disabling ACLs"."""
-    given = {name: request[name] for name in _ACL if name in request}
-    if given and given != {"ACL": "bucket-owner-full-control"}:
-        raise no_acls()

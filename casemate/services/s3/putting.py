@@ -12,12 +12,13 @@ from casemate.gate.body import Body
 from casemate.gate.call import Call
 from casemate.services.s3 import about as told
 from casemate.services.s3 import locks, sealing
+from casemate.services.s3.acls import settle
 from casemate.services.s3.bodies import INLINE, Bodies, Stored, insert
 from casemate.services.s3.conditional import check_write
 from casemate.services.s3.happenings import created
 from casemate.services.s3.integrity import Integrity
 from casemate.services.s3.object_rows import ObjectRow, Objects
-from casemate.services.s3.object_targets import NEEDS_OF_NEW, NewObject, check_acl, new_object
+from casemate.services.s3.object_targets import NEEDS_OF_NEW, NewObject, new_object
 from casemate.services.s3.refusals import not_supported
 from casemate.services.s3.sealing import Encryption
 
@@ -74,7 +75,7 @@ def put(
     bucket, key = target.bucket, target.key
     about = told.told(req)
     check_served(req)
-    check_acl(req)
+    about |= settle(call, bucket, req)
     received = call.moved or _receive(call, req, bucket, key, body())
     about["ETag"] = received.etag
     about["Encryption"] = received.encryption.kept

@@ -68,6 +68,18 @@ def no_acls() -> AwsError:
     return AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs", 400)
 
 
+def no_acl_with_ownership() -> AwsError:
+    return AwsError(
+        "InvalidBucketAclWithObjectOwnership",
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+        400,
+    )
+
+
+def malformed_acl() -> AwsError:
+    return AwsError("MalformedACLError", malformed_xml().message, 400)
+
+
 def method_not_allowed() -> AwsError:
     return AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", 405)
 

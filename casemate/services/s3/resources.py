@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from casemate.engine.policy import Grade, Policy
 from casemate.gate.resource import Resource, Value
+from casemate.services.s3 import acl_rules
 from casemate.services.s3.conditions import of_request, of_tags
 from casemate.services.s3.cors_rules import head_for
 from casemate.services.s3.naming import bucket_arn, point_arn
 
 if TYPE_CHECKING:
-    from casemate.engine.policy import Policy
     from casemate.errors import AwsError
     from casemate.gate.call import Call
     from casemate.gate.http import Exchange
@@ -28,7 +29,7 @@ class S3Resource(Resource):
 
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
         if key == "s3:resourceaccount":
-            return self.account
+            return self.holder
         return of_request(key, call, request)
 
 
@@ -71,14 +72,30 @@ class Bucket(S3Resource):
     """A bucket as operations use it. Never changed: a change makes another row, which is loaded anew.
 
     policy: what its bucket policy says, with what the account and the bucket block taken into account. point: the
-    access point that the request goes by.
+    access point that the request goes by; blocks: what of public access is blocked, by its own settings and its
+    account's; acls: whether access control lists count; acl: its own; denials: of its policy, what it says of objects
+    that others own.
     """
 
-    __slots__ = ("beyond", "id", "name", "point", "region", "row", "settings")
+    __slots__ = (
+        "acl",
+        "acls",
+        "beyond",
+        "blocks",
+        "denials",
+        "id",
+        "name",
+        "point",
+        "region",
+        "row",
+        "settings",
+    )
 
     point: AccessPoint | None
 
-    def __init__(self, row: BucketRow, policy: Policy | None = None) -> None:
+    def __init__(
+        self, row: BucketRow, policy: Policy | None = None, blocks: Mapping[str, bool] | None = None
+    ) -> None:
         super().__init__(bucket_arn(row.name, row.region), row.account, policy=policy, type="AWS::S3::Bucket")
         self.row = row
         self.name = row.name
@@ -86,6 +103,16 @@ class Bucket(S3Resource):
         self.region = row.region
         self.settings = row.settings
         self.beyond = self.point = None
+        self.blocks = blocks or {}
+        self.acls = self.ownership != "BucketOwnerEnforced"
+        self.acl = acl_rules.private(row.account)
+        self.denials: Policy | None = None
+        if self.acls:
+            if "Acl" in row.settings:
+                self.acl = acl_rules.opened(row.settings["Acl"])
+            if policy is not None:
+                denials = tuple(each for each in policy.statements if not each.allow)
+                self.denials = Policy("resource", policy.version, denials)
 
     def by_way_of(self, point: AccessPoint) -> Bucket:
         """The same for a request that names the access point."""
@@ -122,7 +149,8 @@ class Bucket(S3Resource):
 
     @property
     def ownership(self) -> str:
-        """ "BucketOwnerEnforced", under which ACLs mean nothing, "BucketOwnerPreferred" or "ObjectWriter"."""
+        """ "BucketOwnerEnforced", under which ACLs mean nothing, "BucketOwnerPreferred" or "ObjectWriter"; ""
+        means the last, and is shown as nothing."""
         ownership: str = self.settings.get("Ownership", "BucketOwnerEnforced")
         return ownership
 
@@ -141,6 +169,17 @@ class Bucket(S3Resource):
         if rules is None:
             return b""
         return head_for(rules, exchange.headers.get(b"origin", b"").decode("latin-1"), exchange.method)
+
+    def reach(self, acl: acl_rules.Acl, permission: str, call: Call, owner: str = "") -> Grade:
+        """How far a list of the bucket, or of an object in it, reaches the caller. owner: the object's, the bucket's
+        unless given."""
+        public = not self.blocks.get("IgnorePublicAcls")
+        principal = call.identity.principal
+        return acl_rules.reach(acl, permission, principal, owner or self.account, public=public)
+
+    def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:  # noqa: ARG002
+        permission = acl_rules.OF_BUCKET.get(action) if self.acls else None
+        return Grade.NONE if permission is None else self.reach(self.acl, permission, call)
 
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:
         if key.startswith(_BUCKET_TAG):

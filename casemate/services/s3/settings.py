@@ -3,7 +3,8 @@
 Versioning          "Enabled" or "Suspended"
 Encryption          a ServerSideEncryptionRule, complete; every bucket has it
 PublicAccessBlock   a PublicAccessBlockConfiguration
-Ownership           an ObjectOwnership
+Ownership           an ObjectOwnership; '' where it was deleted, which is as ObjectWriter
+Acl                 a list of [grantee, permission], where it is not the owner's alone
 ObjectLock          an ObjectLockConfiguration
 Tags                values by name
 Abac                "Enabled" or "Disabled"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from casemate.engine.envelope.errors import Tampered
+from casemate.engine.policy import Grade
 from casemate.errors import AwsError
 from casemate.gate.keyring import Keyring
 from casemate.gate.resource import Value
@@ -99,6 +100,20 @@ class NamedUpload(NewObject):
         if self.row is not None and key in _OF_ENCRYPTION:
             return _OF_ENCRYPTION[key](self.row.about["Encryption"])
         return super().condition(key, call, request)
+
+    def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:
+        """Where lists count, whoever began an upload may give it up and see its parts. Source: "Multipart upload API
+        and permissions"."""
+        principal = call.identity.principal
+        if (
+            self.bucket.acls
+            and action in ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+            and principal.account
+            and self.row is not None
+            and self.row.about["Initiator"] == principal.arn
+        ):
+            return Grade.DIRECT if principal.account == self.bucket.account else Grade.ACCOUNT
+        return super().granted(action, call, request)
 
     @property
     def upload(self) -> UploadRow:
