@@ -61,6 +61,7 @@ class S3:
     def __init__(self, server: Server) -> None:
         self.server = server
         self._clients: dict[tuple[str, str, str, bool], Any] = {}
+        self._given: set[str] = set()
 
     def of(self, user: str = "admin", region: str = REGION, *, service: str = "s3", tls: bool = False) -> Any:
         """A boto3 client by that user's access key; "root": the account's root user."""
@@ -82,8 +83,19 @@ class S3:
     def may(self, user: str, *statements: Mapping[str, Any]) -> None:
         """Let a user of IAM's what the statements say, and nothing else."""
         document = {"Version": "2012-10-17", "Statement": list(statements)}
-        iam = self.of("admin" if _USERS[user][0] == ACCOUNT else "stranger", service="iam")
-        iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=json.dumps(document))
+        self._given.add(user)
+        self._iam_of(user).put_user_policy(
+            UserName=user, PolicyName="own", PolicyDocument=json.dumps(document)
+        )
+
+    def take_back(self) -> None:
+        """Undo every ``may``, for the next test."""
+        for user in self._given:
+            self._iam_of(user).delete_user_policy(UserName=user, PolicyName="own")
+        self._given.clear()
+
+    def _iam_of(self, user: str) -> Any:
+        return self.of("admin" if _USERS[user][0] == ACCOUNT else "stranger", service="iam")
 
     def bucket(self, region: str = REGION, **more: Any) -> str:
         """A new bucket's name."""
