@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Protocol
 
 Piece = bytes | bytearray | memoryview
@@ -50,6 +51,7 @@ class _XX:
         return bytes(self._hash.finalize())
 
 
+@cache
 def _crt() -> Any:
     from awscrt import checksums  # type: ignore[import-untyped]
 

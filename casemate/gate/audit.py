@@ -23,7 +23,7 @@ _LONGEST = 1024
 """Characters of the longest text of a client's that a record holds."""
 _MAX_KEPT = 1_000
 _AGENT_KEPT = 256
-_frames: dict[tuple[Any, ...], tuple[bytes, bytes, bytes]] = {}
+_frames: dict[tuple[Any, ...], tuple[bytes, bytes, bytes, bytes]] = {}
 """What recurs from call to call, by all that it is made of; those of the second before are dropped."""
 _second = 0
 
@@ -72,11 +72,11 @@ def records(
         _frames.clear()
         _second = second
     host = b"" if tls is None else headers.get(b"host", b"")
-    key = (second, identity, source, name, read_only, call.region, peer, agent, shown, tls, host, account)
+    key = (second, identity, source, name, read_only, call.region, peer, agent, tls, host, account)
     frame = _frames.get(key)
     if frame is None:
         frame = _frame(*key)
-    before, after, end = frame
+    before, kind, after, end = frame
     parts = [
         before,
         b"" if error is None else _error(error),
@@ -88,6 +88,8 @@ def records(
         b'"additionalEventData":%b,' % call.additional if call.additional else b"",
         b'"requestID":"',
         call.request_id.encode(),
+        kind,
+        b',"resources":[%b]' % shown if shown else b"",
         after,
         new_uuid().encode(),
         end,
@@ -148,12 +150,12 @@ def _frame(
     region: str,
     peer: str,
     agent: bytes,
-    shown: bytes,
     tls: Tls | None,
     host: bytes,
     account: str,
-) -> tuple[bytes, bytes, bytes]:
-    """What stands before the request's parameters, between the request's id and the event's, and after that."""
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """What stands before the request's parameters, between the request's id and the resources, between these and the
+    event's id, and after that."""
     of_request = dumps(
         {
             "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second)),
@@ -175,18 +177,14 @@ def _frame(
     )
     frame = (
         b'{"eventVersion":"1.11","userIdentity":%b,%b' % (identity, of_request[1:-1]),
-        b'",%b%b%b,"eventID":"'
-        % (
-            kind[1:-1],
-            b',"resources":[%b]' % shown if shown else b"",
-            b"" if tls is None else _tls(tls, host.decode("latin-1")),
-        ),
+        b'",%b' % kind[1:-1],
+        b'%b,"eventID":"' % (b"" if tls is None else _tls(tls, host.decode("latin-1"))),
         f'","recipientAccountId":"{account}"}}'.encode(),
     )
     if len(agent) <= _AGENT_KEPT and len(name) <= _AGENT_KEPT and len(host) <= _AGENT_KEPT:
         if len(_frames) >= _MAX_KEPT:
             _frames.clear()
-        key = (second, identity, source, name, read_only, region, peer, agent, shown, tls, host, account)
+        key = (second, identity, source, name, read_only, region, peer, agent, tls, host, account)
         _frames[key] = frame
     return frame
 

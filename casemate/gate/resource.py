@@ -26,7 +26,7 @@ class Resource:
     is no such resource, so that who may not know does not learn it from the error.
     """
 
-    __slots__ = ("account", "arn", "audit", "guarded", "missing", "policy", "shown", "type")
+    __slots__ = ("_audit", "account", "arn", "guarded", "missing", "policy", "shown", "type")
 
     beyond: Resource | None = None
     """A further resource that every permission is needed of as well: the access point by way of which a bucket is
@@ -48,13 +48,21 @@ class Resource:
         self.guarded = guarded
         self.type = type
         self.missing = missing
-        self.audit = dumps({"accountId": account, "type": type, "ARN": arn}) if type else b""
-        """How the audit's record shows it."""
+        self._audit: bytes | None = None if type else b""
         self.shown = arn
         """How a refusal names it: by what a client named where that client may not learn what it stands for."""
 
     def __repr__(self) -> str:
         return f"<{self.__class__.__name__} {self.arn}>"
+
+    @property
+    def audit(self) -> bytes:
+        """How the audit's record shows it; b"" where it does not."""
+        shown = self._audit
+        if shown is None:
+            # Only now: what is resolved again in a transaction is shown once.
+            shown = self._audit = dumps({"accountId": self.account, "type": self.type, "ARN": self.arn})
+        return shown
 
     @property
     def outside_rcps(self) -> bool:

@@ -68,6 +68,19 @@ def header_line(name: str, value: str) -> bytes:
     return f"{name}: {value}\r\n".encode()
 
 
+def line_writer(name: str) -> Callable[[str], bytes]:
+    """What writes that header's line. It raises ValueError as ``header_line`` does."""
+    before = header_line(name, "")[:-2].decode()
+    search = _CONTROL.search
+
+    def write(value: str) -> bytes:
+        if search(value):
+            raise ValueError(f"header {name!r} has a character that headers cannot carry")
+        return f"{before}{value}\r\n".encode()
+
+    return write
+
+
 def query_error_header(service: Service | None, resolved: ResolvedError) -> bytes:
     """For services that left the query protocol: its code and type (Smithy's "awsQueryCompatible")."""
     if service is None or not service.query_compatible:

@@ -17,7 +17,7 @@ from casemate.wire.form import decode, pairs
 from casemate.wire.json_values import unknown_member
 from casemate.wire.models import Operation, Shape
 from casemate.wire.refusals import Unreadable
-from casemate.wire.replies import Parse, Reply, Write, header_line
+from casemate.wire.replies import Parse, Reply, Write, header_line, line_writer
 from casemate.wire.text_values import text_reader, text_writer
 
 ReadBody = Callable[[bytes], Any]
@@ -65,7 +65,6 @@ class _Label(NamedTuple):
 
 class _Header(NamedTuple):
     member: str
-    header: bytes
     wire: str
     read: Callable[[str], Any]
 
@@ -190,15 +189,13 @@ def compile_parse(
         else:
             many = member.kind == "list"
             queries[member.wire_name or name] = (name, many, text_reader(member.element if many else member))
-    headers_bound = [
-        _Header(
-            name,
-            (member.wire_name or name).lower().encode(),
-            member.wire_name or name,
-            _header_reader(member),
+    headers_bound = {
+        (member.wire_name or name).lower().encode(): _Header(
+            name, member.wire_name or name, _header_reader(member)
         )
         for name, member in _by_location(shape, "header")
-    ]
+    }
+    of_headers = headers_bound.keys()
     prefixes = [
         (name, (member.wire_name or "").lower().encode()) for name, member in _by_location(shape, "headers")
     ]
@@ -234,10 +231,11 @@ def compile_parse(
                     members[bound[0]] = _convert(bound[2], text, key)
             if open_query is not None and rest:
                 members[open_query] = rest
-        for header in headers_bound:
-            raw_value = headers.get(header.header)
-            if raw_value is not None:
-                members[header.member] = _convert(header.read, _header_text(raw_value), header.wire)
+        # A model has dozens of headers, of which a request has a handful.
+        present = of_headers & headers.keys()
+        for name_sent in sorted(present) if len(present) > 1 else present:
+            header = headers_bound[name_sent]
+            members[header.member] = _convert(header.read, _header_text(headers[name_sent]), header.wire)
         for name, prefix in prefixes:
             matching = {
                 _header_text(key[len(prefix) :]): _header_text(value)
@@ -300,14 +298,14 @@ def compile_document_parse(
 
 
 def _header_writer(name: str, shape: Shape) -> Callable[[Any], bytes]:
-    wire = shape.wire_name or name
+    line = line_writer(shape.wire_name or name)
     if _is_json_header(shape):
-        return lambda value: header_line(wire, base64.b64encode(orjson.dumps(value)).decode("ascii"))
+        return lambda value: line(base64.b64encode(orjson.dumps(value)).decode("ascii"))
     if shape.kind == "list":
         write_item = text_writer(shape.element, "rfc822")
-        return lambda value: header_line(wire, ", ".join([write_item(item) for item in value]))
+        return lambda value: line(", ".join([write_item(item) for item in value]))
     write = text_writer(shape, "rfc822")
-    return lambda value: header_line(wire, write(value))
+    return lambda value: line(write(value))
 
 
 def _header_map_writer(shape: Shape) -> Callable[[Any], bytes]:
@@ -366,16 +364,20 @@ class Output:
         inner: dict[str, Any] = {}
         payload: Any = None
         typed = False
+        header_of = self._headers.get
         for name, value in result.items():
+            header = header_of(name)
+            if header is not None:
+                if value is not None:
+                    lines.append(header(value))
+                    typed = typed or name in self._typed
+                continue
             if name not in self._shape.members:
                 raise unknown_member(self._shape, name)
             if value is None:
                 continue
             if name == self._status_member:
                 status = value
-            elif name in self._headers:
-                lines.append(self._headers[name](value))
-                typed = typed or name in self._typed
             elif name == self._payload:
                 payload = value
             else:

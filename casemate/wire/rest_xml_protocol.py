@@ -71,7 +71,7 @@ def _writers(service_name: str) -> XmlWriters:
 
 
 def _s3_request_lines(request_id: str) -> bytes:
-    return header_line("x-amz-request-id", request_id) + header_line("x-amz-id-2", host_id(request_id))
+    return f"x-amz-request-id: {request_id}\r\nx-amz-id-2: {host_id(request_id)}\r\n".encode()
 
 
 def _request_lines(request_id: str) -> bytes:

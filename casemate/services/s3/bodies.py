@@ -67,7 +67,8 @@ class Bodies:
                 one.update(whole)
             if check is not None:
                 check()
-            data = b"".join(keys.seal(_frames((whole,))))
+            small = len(whole) <= FRAME_BYTES
+            data = keys.seal_whole(whole) if small else b"".join(keys.seal(_frames((whole,))))
             return Stored(new_id(), size, data, digest_of((data,)))
         digest = checksum(DIGEST)
         hashed = _hashed(pieces, hashes, check, aside=size >= _LARGE and len(hashes) > 1)

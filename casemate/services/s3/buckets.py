@@ -71,7 +71,9 @@ class Buckets:
         """The bucket, from memory where that is possible; None when there is none. Raises Miss, and InternalError
         for a bucket whose row was altered."""
         try:
-            return call.fetch(self._shards[_shard(name)], name)
+            shard = self._shards[_shard(name)]
+            # Most writes ask for a bucket that they leave as it is.
+            return shard.settled(name, call.tx) if call.mutable else call.fetch(shard, name)
         except (Tampered, PolicyError) as error:
             log.error("bucket %s is not used: %s", name, error)
             raise AwsError(

@@ -65,6 +65,12 @@ class BodyKeys(KeyHolder):
             piece = following
             index += 1
 
+    def seal_whole(self, content: bytes) -> bytes:
+        """A body of one frame."""
+        for key in self._keys:
+            content = FrameWriter(key, self._aad).seal_frame(0, content, True)
+        return content
+
     def opener(self) -> FrameOpener:
         return FrameOpener([FrameReader(key, self._aad) for key in reversed(self._keys)])
 

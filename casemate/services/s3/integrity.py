@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT = "CRC64NVME"
 """What S3 counts of itself where the request names no algorithm."""
 
+_MEMBERS: Mapping[str, str] = {f"Checksum{name}": name for name in ALGORITHMS}
 _NAMES: Mapping[str, str] = {f"x-amz-checksum-{name.lower()}": name for name in ALGORITHMS}
 
 
@@ -60,11 +61,9 @@ class Integrity:
         needs_md5: bool,
     ) -> None:
         """algorithm: to be used where the request names none; needs_md5: for the ETag. Raises AwsError."""
-        given = {name: request[f"Checksum{name}"] for name in ALGORITHMS if f"Checksum{name}" in request}
-        trailers = [
-            name.strip().lower() for name in headers.get(b"x-amz-trailer", b"").decode("latin-1").split(",")
-        ]
-        announced = [found for found in map(algorithm_named, trailers) if found is not None]
+        given = {_MEMBERS[member]: value for member, value in request.items() if member in _MEMBERS}
+        trailers = headers.get(b"x-amz-trailer", b"").decode("latin-1").lower().split(",")
+        announced = [name for each in trailers if (name := algorithm_named(each.strip())) is not None]
         if len(given) + len(announced) > 1:
             raise invalid_request(
                 "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."

@@ -253,14 +253,16 @@ NEEDS_OF_NEW = (
 )
 """What making an object takes."""
 
-_ASKED_BY = {
+_ASKED_BY: Mapping[str, str] = {
     # Source: "How to prevent object overwrites with conditional writes".
-    "GetObject": ("IfMatch",),
-    "PutObjectAcl": acl_rules.MEMBERS,
-    "PutObjectTagging": ("Tagging",),
-    "PutObjectRetention": ("ObjectLockMode", "ObjectLockRetainUntilDate"),
-    "PutObjectLegalHold": ("ObjectLockLegalHoldStatus",),
+    "IfMatch": "GetObject",
+    **dict.fromkeys(acl_rules.MEMBERS, "PutObjectAcl"),
+    "Tagging": "PutObjectTagging",
+    "ObjectLockMode": "PutObjectRetention",
+    "ObjectLockRetainUntilDate": "PutObjectRetention",
+    "ObjectLockLegalHoldStatus": "PutObjectLegalHold",
 }
+"""Members that take a further permission."""
 
 
 def new_object(call: Call, request: Mapping[str, Any]) -> NewObject:
@@ -268,9 +270,7 @@ def new_object(call: Call, request: Mapping[str, Any]) -> NewObject:
     bucket = named_bucket(call, request)
     key = request["Key"]
     check_key(key)
-    asks = frozenset(
-        action for action, members in _ASKED_BY.items() if any(name in request for name in members)
-    )
+    asks = frozenset([_ASKED_BY[member] for member in request if member in _ASKED_BY])
     return NewObject(bucket, key, asks)
 
 
