@@ -32,13 +32,14 @@ NOT_SERVED = ("ObjectLockEventHold", "ObjectLockEventHoldDurationDays", "ObjectL
 
 
 class Received(NamedTuple):
-    """A body that has come: stored, sealed, and what was counted of it."""
+    """A body that has come: stored, sealed, and what was counted of it. about: what the request tells of it."""
 
     stored: Stored
     encryption: Encryption
     algorithm: str
     checksum: str
     etag: str
+    about: Mapping[str, Any] = {}
 
 
 def check_size(size: int, largest: int = LARGEST) -> None:
@@ -73,10 +74,8 @@ def put(
 ) -> s3.PutObjectOutput:
     """The same of a body that comes in whatever way. body: is asked for it once, before it has come."""
     bucket, key = target.bucket, target.key
-    about = told.told(req)
-    check_served(req)
-    about |= settle(call, bucket, req)
-    received = call.moved or _receive(call, req, bucket, key, body())
+    received: Received = call.moved or _receive(call, req, bucket, key, body)
+    about = {**received.about, **settle(call, bucket, req)}
     about["ETag"] = received.etag
     about["Encryption"] = received.encryption.kept
     locks.lock_new(call, bucket, req, about)
@@ -91,8 +90,14 @@ def put(
     return answer  # type: ignore[return-value]  # mypy knows no TypedDict that is put together
 
 
-def _receive(call: Call, request: Mapping[str, Any], bucket: Bucket, key: str, body: Body) -> Received:
-    """Have the body come, once."""
+def _receive(
+    call: Call, request: Mapping[str, Any], bucket: Bucket, key: str, asked: Callable[[], Body]
+) -> Received:
+    """Have the body come, once, of a request that asks for nothing that there is not. asked: gives it."""
+    about = told.told(request)
+    check_served(request)
+    settle(call, bucket, request)
+    body = asked()
     check_size(body.size)
     encryption = sealing.begin(call, bucket, key, sealing.wanted(call, request, bucket))
     is_md5 = sealing.etag_is_md5(encryption.kept)
@@ -105,7 +110,7 @@ def _receive(call: Call, request: Mapping[str, Any], bucket: Bucket, key: str, b
         etag = integrity.md5 if is_md5 else urandom(16)
         # Of a form it is known only now.
         stored = stored._replace(size=body.size)
-        return Received(stored, encryption, integrity.algorithm, integrity.shown(), etag.hex())
+        return Received(stored, encryption, integrity.algorithm, integrity.shown(), etag.hex(), about)
 
     quick = call.body_is_held and body.size <= INLINE
     return call.transfer(receive, quick=quick, undo=lambda done: bodies.discard(done.stored))
