@@ -349,6 +349,23 @@ class Gate:
         keeper.records = [*keeper.records, *child.records, *self._records(child, result, None)]
         return result
 
+    def weigh(
+        self, call: Call, operation: Operation[Any, Any], request: Mapping[str, Any], via: str, region: str
+    ) -> tuple[Any, AwsError | None]:
+        """What ``ask`` would act on, and how it would be refused: steps 6 and 7, and nothing is done. Raises what the
+        resolver raises."""
+        child = call.passed_on(request, via, self._router.route_to(operation))
+        child.region = region or call.region
+        served = operation.served
+        if served is None:
+            raise _not_served(operation)
+        target = served.resolver(child, request)
+        try:
+            authorise(child, served, target, request)
+        except AwsError as refusal:
+            return target, refusal
+        return target, None
+
     def operation(self, service: str, name: str) -> Operation[Any, Any]:
         """An operation by name, for what may not import its service. Raises KeyError."""
         return self._router.operation(service, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from casemate.engine.envelope.hierarchy import AccountKey, RootKey
+from casemate.engine.envelope.hierarchy import AccountKey, RootKey, WrappingKey
 from casemate.store.database import Tx
 
 
@@ -19,6 +19,10 @@ class Keyring:
 
     def __repr__(self) -> str:
         return f"<Keyring of {len(self._keys)} accounts>"
+
+    def service_key(self, purpose: str) -> WrappingKey:
+        """A key for what belongs to a service and to no account."""
+        return self._root.wrapping_key(purpose)
 
     def account_key(self, account: str, tx: Tx) -> AccountKey:
         """The account's key. In a write, made where there is none; a read raises ReadOnly then. Raises

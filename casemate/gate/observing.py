@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from casemate.store.database import Tx
 
-Gathered = dict[tuple[str, ...], tuple[str, ...]]
+Gathered = dict[tuple[str, ...], Any]
 """What an observer has found since it was last kept."""
 
 
@@ -15,8 +15,10 @@ class Observer(NamedTuple):
     """Records come once each, in the order of their times.
 
     see: gathers what is to be known of a call, refused or not. It is called for each record, so that it had better
-    be quick; keep: stores what was gathered, in the transaction in which the reading moves on.
+    be quick; keep: stores what was gathered, in the transaction in which the reading moves on; all: it is shown what
+    services do by themselves too.
     """
 
     see: Callable[[Mapping[str, Any], Gathered], None]
     keep: Callable[[Tx, Gathered], None]
+    all: bool = False

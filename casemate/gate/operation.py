@@ -15,6 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
+    from casemate.errors import AwsError
     from casemate.gate.call import Call
     from casemate.gate.identity import Identity
     from casemate.gate.resource import Resource
@@ -167,6 +168,12 @@ class Operation(Generic[Req, Res]):
         on whose behalf it asks, for aws:SourceArn and aws:SourceAccount; region: where, the call's unless given."""
         result: Res = call.gate.ask(call, self, request, via, source_arn, region)
         return result
+
+    def weigh(
+        self, call: Call, request: Req, *, via: str = "", region: str = ""
+    ) -> tuple[Any, AwsError | None]:
+        """What asking would act on, and the refusal that it would get, None where it is let; nothing is done."""
+        return call.gate.weigh(call, self, request, via, region)
 
 
 class Repeated(dict[str, Any]):

@@ -69,8 +69,12 @@ from casemate.services.ce import meter as ce_meter
 from casemate.services.ce.billing import BILLED as CE_BILLED
 from casemate.services.ce.meter import Meter
 from casemate.services.ce.usage import Bill, Bills
+from casemate.services.cloudtrail import observing as cloudtrail_observing
+from casemate.services.cloudtrail import trails as cloudtrail_trails
 from casemate.services.cloudtrail.history import History
 from casemate.services.cloudtrail.quotas import QUOTAS as CLOUDTRAIL_QUOTAS
+from casemate.services.cloudtrail.signing_keys import SigningKeys
+from casemate.services.cloudtrail.trails import Trails
 from casemate.services.events import store as events_store
 from casemate.services.events import trail as events_trail
 from casemate.services.events.buses import Buses
@@ -240,6 +244,7 @@ OBSERVERS = (IAM_OBSERVER, SECRETS_OBSERVER)
 """Who are told of every call, out of the audit."""
 
 DOMAINS = (
+    cloudtrail_trails.DOMAIN,
     iam_store.DOMAIN,
     jobs.DOMAIN,
     lambda_events.DOMAIN,
@@ -424,7 +429,8 @@ def _build(
     values = Values(opened.store, QUOTAS, opened.config.quota_approval)
     buses = Buses(opened.store, opened.keyring)
     outbox = Outbox(buses, opened.keyring)
-    meter = _meter(opened, buses, outbox)
+    trails = Trails(opened.store, opened.keyring, opened.config.cloudtrail_interval)
+    meter = _meter(opened, buses, outbox, trails, organizations_of)
     settings = opened.config
     buckets = Buckets(opened.store, opened.keyring)
     parts: dict[type, Any] = {
@@ -462,6 +468,8 @@ def _build(
         AuthorizationMessages: AuthorizationMessages(opened.root),
         SessionTokens: tokens,
         Uploads: Uploads(opened.keyring),
+        Trails: trails,
+        SigningKeys: SigningKeys(opened.keyring),
         Uses: uses,
         History: History(settings.journal, JournalCipher(opened.root)),
         Bills: _bills(organizations_of),
@@ -536,12 +544,20 @@ class _NoJournal:
 def meter_of(opened: Opened) -> Meter:
     """The reader of the audit, for the commands that need no server."""
     buses = Buses(opened.store, opened.keyring)
-    return _meter(opened, buses, Outbox(buses, opened.keyring))
+    trails = Trails(opened.store, opened.keyring)
+    organizations_of = Organizations(opened.store, opened.keyring, IamAccounts(opened.keyring))
+    return _meter(opened, buses, Outbox(buses, opened.keyring), trails, organizations_of)
 
 
-def _meter(opened: Opened, buses: Buses, outbox: Outbox) -> Meter:
+def _meter(
+    opened: Opened, buses: Buses, outbox: Outbox, trails: Trails, organizations_of: Organizations
+) -> Meter:
     """Whoever reads the audit shows it to all: what is read is read once."""
-    observers = (*OBSERVERS, events_trail.observer(opened.store, buses, outbox))
+    observers = (
+        *OBSERVERS,
+        events_trail.observer(opened.store, buses, outbox),
+        cloudtrail_observing.observer(opened.store, trails, organizations_of, opened.clock),
+    )
     return Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, observers)
 
 
@@ -641,6 +657,7 @@ def _with_control(
 def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
     """The background jobs of all services, by kind."""
     return {
+        **cloudtrail.jobs(gate),
         **events.jobs(gate),
         **kms.jobs(gate),
         **logs.jobs(gate),

@@ -33,7 +33,8 @@ class Config:
     key stores may use, by cluster id and by https://NAME; xks_timeout: seconds that a proxy has to answer;
     lambda_isolation: how functions are kept apart, "bubblewrap" or "none"; lambda_network: hosts and ports that they
     may reach besides the API; lambda_environments: how many of them a worker keeps at a time; lambda_idle: seconds
-    for which one is kept that is not used; file: where settings were read from, if that was said; it is no setting.
+    for which one is kept that is not used; cloudtrail_interval: seconds between a trail's deliveries; file: where
+    settings were read from, if that was said; it is no setting.
     """
 
     data: Path
@@ -67,6 +68,7 @@ class Config:
     lambda_network: tuple[tuple[str, int], ...] = ()
     lambda_environments: int = 16
     lambda_idle: float = 300.0
+    cloudtrail_interval: float = 300.0
     max_connections: int = 4096
     drain_seconds: float = 20.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -110,6 +110,13 @@ def _number(value: Any, origin: Origin) -> float:
     return float(value)
 
 
+def _interval(value: Any, origin: Origin) -> float:
+    seconds = _number(value, origin)
+    if not 1 <= seconds <= 3600:
+        raise ValueError
+    return seconds
+
+
 def _duration(value: Any, origin: Origin) -> float:
     seconds = _number(value, origin)
     if not 0 < seconds <= 60:
@@ -361,6 +368,7 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "lambda_environments": Setting(_whole(1, 24), "a number from 1 to 24"),
     "lambda_idle": Setting(_number, "seconds, 0 or more"),
+    "cloudtrail_interval": Setting(_interval, "seconds, 1 to 3600"),
     "quotas": Setting(
         _quotas,
         '"off", "aws", or requests a second, above 0, by "service:Operation", or "*" for each other operation',

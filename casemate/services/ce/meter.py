@@ -142,12 +142,14 @@ class Meter:
         }
 
     def _look_at(self, record: bytes, counted: _Counted) -> None:
-        """Show a call to the observers, and count it unless it was refused."""
+        """Show a record to the observers, and count it if it is of a call that was not refused."""
         event = loads(record)
-        if event["eventType"] != "AwsApiCall":
-            return
+        is_call = event["eventType"] == "AwsApiCall"
         for observer, gathered in counted.gathered:
-            observer.see(event, gathered)
+            if is_call or observer.all:
+                observer.see(event, gathered)
+        if not is_call:
+            return
         billed = self._by_source.get(event["eventSource"])
         if billed is None or "errorCode" in event:
             return

@@ -1,5 +1,28 @@
-"""CloudTrail: the history of events. Importing it attaches its handlers."""
+"""CloudTrail: the history of events, and trails. Importing it attaches its handlers."""
 
-from casemate.services.cloudtrail import lookup
+from __future__ import annotations
 
-__all__ = ["lookup"]
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from casemate.services.cloudtrail import (
+    lookup,
+    making,
+    selecting,
+    showing,
+    signing_keys,
+    tagging,
+)
+from casemate.services.cloudtrail.delivering import deliverer, notifier
+from casemate.services.cloudtrail.scheduling import DELIVER, NOTIFY
+
+if TYPE_CHECKING:
+    from casemate.gate.gate import Gate
+    from casemate.store.jobs import Job
+
+__all__ = ["jobs", "lookup", "making", "selecting", "showing", "signing_keys", "tagging"]
+
+
+def jobs(gate: Gate) -> dict[str, Callable[[Job], object]]:
+    """The background jobs, by kind."""
+    return {DELIVER: deliverer(gate), NOTIFY: notifier(gate)}

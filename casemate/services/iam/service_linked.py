@@ -40,6 +40,7 @@ SERVICES: Mapping[str, Linked] = {
         "AWSServiceRoleForKeyManagementServiceCustomKeyStores",
         "AWSKeyManagementServiceCustomKeyStoresServiceRolePolicy",
     ),
+    "cloudtrail.amazonaws.com": Linked("AWSServiceRoleForCloudTrail", "CloudTrailServiceRolePolicy"),
     "mrk.kms.amazonaws.com": Linked(
         "AWSServiceRoleForKeyManagementServiceMultiRegionKeys",
         "AWSKeyManagementServiceMultiRegionKeysServiceRolePolicy",
