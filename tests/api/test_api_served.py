@@ -28,6 +28,8 @@ def test_there_is_something_to_walk() -> None:
 
 
 DEPENDENT = {
+    "cloudtrail:CreateTrail": {"iam:PassRole"},
+    "cloudtrail:UpdateTrail": {"iam:PassRole"},
     "events:PutRule": {"iam:PassRole"},
     "events:PutTargets": {"iam:PassRole"},
     "kms:CreateCustomKeyStore": {"cloudhsm:DescribeClusters", "ec2:DescribeVpcEndpointServices"},

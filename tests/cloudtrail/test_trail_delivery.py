@@ -6,14 +6,12 @@ import json
 import re
 from typing import Any
 
-from cloudtrail_support import ACCOUNT, REGION, Trail, fresh
+from cloudtrail_support import ACCOUNT, REGION, Trail
 from trails_support import (
     delivered,
     eventually,
     keys_in,
     make_trail,
-    names,
-    trail_arn,
 )
 
 _KEY = re.compile(
