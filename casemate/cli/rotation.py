@@ -50,6 +50,7 @@ from rotation.{way} import handler_for
 lambda_handler = handler_for({database})
 """
 _TIMEOUT, _MEMORY = 60, 256
+_OWN_POLICY = "rotation"
 _OLD = (1980, 1, 1, 0, 0, 0)
 """The time of every file of an archive, so that the same sources make the same archive."""
 
@@ -147,9 +148,23 @@ def _role(iam: Any, name: str, function: str, partition: str, options: argparse.
     try:
         arn: str = iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     except iam.exceptions.EntityAlreadyExistsException:
-        arn = iam.get_role(RoleName=role)["Role"]["Arn"]
+        arn = _own_role(iam, role, trust)
     policy = _policy(function, partition, options.master_secret or [], options.kms_key or [])
-    iam.put_role_policy(RoleName=role, PolicyName="rotation", PolicyDocument=json.dumps(policy))
+    iam.put_role_policy(RoleName=role, PolicyName=_OWN_POLICY, PolicyDocument=json.dumps(policy))
+    return arn
+
+
+def _own_role(iam: Any, role: str, trust: Mapping[str, Any]) -> str:
+    """The role that is there, if an installation before has made it and nobody has given it more since."""
+    found = iam.get_role(RoleName=role)["Role"]
+    inline = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+    if found["AssumeRolePolicyDocument"] != trust or attached or not {*inline} <= {_OWN_POLICY}:
+        raise CommandError(
+            f"there is a role {role} already, which is trusted or allowed something else than a rotation function's",
+            "Name the role to use by --role ARN, or another function by --name.",
+        )
+    arn: str = found["Arn"]
     return arn
 
 

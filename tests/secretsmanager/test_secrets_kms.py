@@ -146,11 +146,41 @@ def test_under_another_key_the_versions_in_use_open_by_either(secretsmanager: Se
 def test_who_may_not_use_both_keys_leaves_the_versions_as_they_are(secretsmanager: SecretsServer) -> None:
     before, after = secretsmanager.key(), secretsmanager.key()
     made = secretsmanager.secret("one", KmsKeyId=before)
-    user = secretsmanager.limit(inline("secretsmanager:*"))
+    document = json.loads(inline("secretsmanager:*"))
+    document["Statement"].append(
+        {"Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": after}
+    )
+    user = secretsmanager.limit(json.dumps(document))
     user.update_secret(SecretId=made["ARN"], KmsKeyId=after)
     (version,) = secretsmanager.of().list_secret_version_ids(SecretId=made["ARN"])["Versions"]
     assert version["KmsKeyIds"] == [before]
     assert secretsmanager.of().get_secret_value(SecretId=made["ARN"])["SecretString"] == "one"
+
+
+def test_a_key_that_a_request_names_is_tried(secretsmanager: SecretsServer) -> None:
+    key, made = secretsmanager.key(), secretsmanager.secret("one")
+    user = secretsmanager.limit(inline("secretsmanager:*"))
+    for change in (
+        lambda: user.update_secret(SecretId=made["ARN"], KmsKeyId=key),
+        # Also where there is no value that would be encrypted.
+        lambda: user.create_secret(Name=f"{made['Name']}-2", KmsKeyId=key),
+    ):
+        with refused("AccessDeniedException", "Access to KMS is not allowed"):
+            change()
+    encrypting = json.loads(inline("secretsmanager:*", "kms:GenerateDataKey"))
+    with refused("AccessDeniedException", "Access to KMS is not allowed"):
+        secretsmanager.limit(json.dumps(encrypting)).create_secret(Name=f"{made['Name']}-2", KmsKeyId=key)
+    with refused("EncryptionFailure"):
+        secretsmanager.of().update_secret(SecretId=made["ARN"], KmsKeyId="alias/of-nothing")
+    described = secretsmanager.of().describe_secret(SecretId=made["ARN"])
+    assert "KmsKeyId" not in described
+    secretsmanager.of().create_secret(Name=f"{made['Name']}-2", KmsKeyId=key)
+    tried = [
+        record["requestParameters"]["encryptionContext"]["SecretVersionId"]
+        for record in secretsmanager.events("Decrypt")
+        if "errorCode" not in record
+    ]
+    assert "RequestToValidateKeyAccess" in tried
 
 
 def test_the_audit_shows_no_value(secretsmanager: SecretsServer) -> None:

@@ -317,7 +317,7 @@ def test_the_key_in_a_request_has_an_arn(secretsmanager: SecretsServer) -> None:
         with refused("AccessDeniedException"):
             user.create_secret(Name="key-arn-x", SecretString="x", **more)
     # Nor does an alias that they may not look up get them around a policy that denies a key.
-    denying = json.loads(inline("secretsmanager:CreateSecret", "kms:GenerateDataKey"))
+    denying = json.loads(inline("secretsmanager:CreateSecret", "kms:GenerateDataKey", "kms:Decrypt"))
     denying["Statement"].append(
         {
             "Effect": "Deny",

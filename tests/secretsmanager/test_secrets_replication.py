@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from secrets_support import (
@@ -188,3 +189,44 @@ def test_the_primary_region_in_policies(secretsmanager: SecretsServer) -> None:
     assert user.describe_secret(SecretId=name)
     with refused("AccessDeniedException"):
         user.describe_secret(SecretId=other)
+
+
+def test_what_has_become_a_secret_on_its_own_is_overwritten_only_where_that_is_asked_for(
+    secretsmanager: SecretsServer,
+) -> None:
+    admin, there = secretsmanager.of(), secretsmanager.of(region=REPLICA_REGION)
+    name = replicated(secretsmanager)["Name"]
+    there.stop_replication_to_replica(SecretId=name)
+    there.put_secret_value(SecretId=name, SecretString="its own")
+    again = {"SecretId": name, "AddReplicaRegions": [{"Region": REPLICA_REGION}]}
+    (state,) = admin.replicate_secret_to_regions(**again)["ReplicationStatus"]
+    assert state["Status"] == "Failed"
+    assert there.get_secret_value(SecretId=name)["SecretString"] == "its own"
+    (state,) = admin.replicate_secret_to_regions(**again, ForceOverwriteReplicaSecret=True)[
+        "ReplicationStatus"
+    ]
+    assert state["Status"] == "InSync"
+    assert there.get_secret_value(SecretId=name)["SecretString"] == "first"
+
+
+def test_another_secrets_replica_is_never_overwritten(secretsmanager: SecretsServer) -> None:
+    name = replicated(secretsmanager)["Name"]
+    elsewhere = secretsmanager.of(region="us-west-2")
+    elsewhere.create_secret(Name=name, SecretString="of another Region")
+    (state,) = elsewhere.replicate_secret_to_regions(
+        SecretId=name, AddReplicaRegions=[{"Region": REPLICA_REGION}], ForceOverwriteReplicaSecret=True
+    )["ReplicationStatus"]
+    assert state["Status"] == "Failed"
+    there = secretsmanager.of(region=REPLICA_REGION)
+    assert there.get_secret_value(SecretId=name)["SecretString"] == "first"
+
+
+def test_a_replicas_key_is_tried(secretsmanager: SecretsServer) -> None:
+    admin, name = secretsmanager.of(), f"test/{uuid4()}"
+    # Without a value, nothing else would tell that the key is none.
+    wanted = [{"Region": REPLICA_REGION, "KmsKeyId": "alias/of-nothing"}]
+    made = admin.create_secret(Name=name, AddReplicaRegions=wanted)
+    (state,) = made["ReplicationStatus"]
+    assert state["Status"] == "Failed"
+    with refused("ResourceNotFoundException"):
+        secretsmanager.of(region=REPLICA_REGION).describe_secret(SecretId=name)

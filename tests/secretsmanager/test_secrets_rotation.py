@@ -21,8 +21,14 @@ class Rotating(NamedTuple):
 
     def install(self, kind: str, *more: str) -> str:
         """The function's ARN."""
+        done = self.installing(kind, *more)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def installing(self, kind: str, *more: str) -> Any:
+        """The command, once it has ended."""
         key = access_key("admin")
-        done = casemate(
+        return casemate(
             *("rotation", "install", kind, *more),
             env={
                 "AWS_ACCESS_KEY_ID": key.id,
@@ -31,8 +37,6 @@ class Rotating(NamedTuple):
                 "AWS_ENDPOINT_URL": self.server.server.endpoint,
             },
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
     def secret(self, database: Database, user: str, password: str, **more: str) -> Any:
         value = {
@@ -149,3 +153,14 @@ def test_users_take_turns(rotating: Rotating, engine: str, granted: str) -> None
     assert database.opens("turns", value["password"])
     assert not database.opens("turns", "the-first-password")
     assert database.opens("turns_clone", first["password"])
+
+
+def test_a_role_that_may_do_something_else_is_not_taken(rotating: Rotating) -> None:
+    iam = rotating.server.of(service="iam")
+    name = ("--name", "careful")
+    rotating.install("mysql-single-user", *name)
+    rotating.install("mysql-single-user", *name)
+    iam.attach_role_policy(RoleName="careful-role", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+    done = rotating.installing("mysql-single-user", *name)
+    assert done.returncode == 1
+    assert "there is a role careful-role already" in done.stderr

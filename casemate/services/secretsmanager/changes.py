@@ -105,6 +105,7 @@ def _under(call: Call, row: SecretRow, key_id: str) -> SecretRow:
     """The secret under another key: versions that are in use can be read by either key then, where the caller may use
     both. Source: "UpdateSecret"."""
     changed = row._replace(kms_key_id=key_id)
+    encryption.must_be_usable(call, changed)
     secrets = call.part(Secrets)
     if key_id == row.kms_key_id:
         return changed

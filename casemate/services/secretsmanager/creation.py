@@ -7,8 +7,7 @@ from typing import Any, cast
 from casemate.api import secretsmanager
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
-from casemate.services.secretsmanager import quotas, replication
-from casemate.services.secretsmanager.encryption import own_name
+from casemate.services.secretsmanager import encryption, quotas, replication
 from casemate.services.secretsmanager.refusals import already_exists, invalid_parameter, invalid_request
 from casemate.services.secretsmanager.rows import SecretRow
 from casemate.services.secretsmanager.secret import Secret
@@ -46,9 +45,11 @@ def create_secret(
         call.now,
         call.now,
         description=req.get("Description", ""),
-        kms_key_id=own_name(call, req.get("KmsKeyId", "")),
+        kms_key_id=encryption.own_name(call, req.get("KmsKeyId", "")),
         tags=merged({}, req.get("Tags", [])),
     )
+    if row.kms_key_id:
+        encryption.must_be_usable(call, row)
     assert secrets.insert(call.tx, row)
     if value is not None:
         row = with_value(call, row, token, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -95,16 +96,18 @@ def list_secret_version_ids(
     last = after
     secrets, tx = call.part(Secrets), call.tx
     stages = labels.by_version(row.labels)
+    chosen, ids = "", list[str]()
+    if not req.get("IncludeDeprecated"):
+        ids = list(stages)
+        chosen = f" AND id IN ({', '.join('?' * len(ids))})"
     rows = tx.all(
-        f"SELECT {marks}, accessed FROM secret_versions WHERE account = ? AND region = ? AND name = ? "
-        "AND (created > ? OR (created = ? AND id > ?)) ORDER BY created, id",
-        (*row[:3], after[0], after[0], after[1]),
+        f"SELECT {marks}, accessed FROM secret_versions WHERE account = ? AND region = ? AND name = ?{chosen} "
+        "AND (created > ? OR (created = ? AND id > ?)) ORDER BY created, id LIMIT ?",
+        (*row[:3], *ids, after[0], after[0], after[1], limit + 1),
     )
     more: dict[str, Any] = {}
     for *columns, used in rows:
         version = secrets.opened_version(tx, (*columns, b""), row.arn)
-        if version.id not in stages and not req.get("IncludeDeprecated"):
-            continue
         if len(found) == limit:
             more = {"NextToken": write_marker("ListSecretVersionIds", f"{last[0]!r}\n{last[1]}")}
             break
@@ -126,6 +129,9 @@ def _position(token: str | None) -> tuple[float, str]:
         return -1.0, ""
     created, _, version_id = (read_marker("ListSecretVersionIds", token) or "").partition("\n")
     try:
-        return float(created), version_id
+        place = float(created)
     except ValueError:
         raise invalid_token() from None
+    if not math.isfinite(place):
+        raise invalid_token()
+    return place, version_id

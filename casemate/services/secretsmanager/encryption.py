@@ -24,6 +24,8 @@ from casemate.services.secretsmanager.secret import Version, bound
 
 VIA = "secretsmanager"
 MANAGED = "alias/aws/secretsmanager"
+_TRIAL = "RequestToValidateKeyAccess"
+"""In the place of a version's id, where a key is only tried."""
 _NONCE = 12
 
 
@@ -51,6 +53,33 @@ def _key_name(call: Call, secret: SecretRow, key_id: str) -> str:
 
 def _context(arn: str, version_id: str) -> dict[str, str]:
     return {"SecretARN": arn, "SecretVersionId": version_id}
+
+
+def must_be_usable(call: Call, secret: SecretRow) -> None:
+    """Try the KMS key that a request gives a secret, as the caller, and use nothing of what comes of it. Source:
+    "Validating access to the KMS key". Raises EncryptionFailure, DecryptionFailure, AccessDeniedException."""
+    context = _context(secret.arn, _TRIAL)
+    failure = "EncryptionFailure"
+    try:
+        made = kms.GenerateDataKey.ask(
+            call,
+            {
+                "KeyId": _key_name(call, secret, secret.kms_key_id),
+                "KeySpec": "AES_256",
+                "EncryptionContext": context,
+            },
+            via=VIA,
+            region=secret.region,
+        )
+        assert "CiphertextBlob" in made
+        failure = "DecryptionFailure"
+        wanted: kms.DecryptRequest = {
+            "CiphertextBlob": made["CiphertextBlob"],
+            "EncryptionContext": context,
+        }
+        kms.Decrypt.ask(call, wanted, via=VIA, region=secret.region)
+    except AwsError as error:
+        raise _refused(error, failure) from None
 
 
 def sealed(call: Call, secret: SecretRow, version_id: str, value: bytes, binary: bool) -> VersionRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -9,6 +10,7 @@ from casemate.api import secretsmanager
 from casemate.gate.call import Call
 from casemate.gate.markers import read_marker, write_marker
 from casemate.services.secretsmanager.details import details
+from casemate.services.secretsmanager.naming import NAME
 from casemate.services.secretsmanager.refusals import invalid_parameter, invalid_token
 from casemate.services.secretsmanager.rows import SecretRow
 from casemate.services.secretsmanager.secrets import SELECT_SECRET, Secrets
@@ -99,12 +101,14 @@ class Listing:
         if token is None:
             return None
         parts = (read_marker(self._operation, token) or "").split("\n")
-        if len(parts) != 3 or parts[0] != self._order():
+        if len(parts) != 3 or parts[0] != self._order() or NAME.fullmatch(parts[2]) is None:
             raise invalid_token()
         try:
-            float(parts[1])
+            finite = math.isfinite(float(parts[1]))
         except ValueError:
-            raise invalid_token() from None
+            finite = False
+        if not finite:
+            raise invalid_token()
         return parts[1], parts[2]
 
 

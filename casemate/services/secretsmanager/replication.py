@@ -16,6 +16,7 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.regions import partition_of, regions
 from casemate.services.secretsmanager import encryption, quotas
+from casemate.services.secretsmanager.deletion import remove
 from casemate.services.secretsmanager.refusals import invalid_parameter, invalid_request
 from casemate.services.secretsmanager.rows import SecretRow
 from casemate.services.secretsmanager.secret import Secret, Version, moment
@@ -101,15 +102,22 @@ def _made(call: Call, row: SecretRow, region: str, key_id: str, overwrite: bool)
     """A replica's state, which is stored unless it failed."""
     secrets = call.part(Secrets)
     there = secrets.load(call.tx, row.account, region, row.name)
-    if there is not None and there.row.suffix != row.suffix and (not overwrite or there.row.replicas):
-        return _failed(key_id, f"Secret name {row.name} already exists in region {region}.")
+    if there is not None and not _is_replica_of(there.row, row):
+        # Whatever follows it, or is followed by it, would be left behind.
+        tied = bool(there.row.replicas) or there.row.is_replica
+        if not overwrite or tied:
+            return _failed(key_id, f"Secret name {row.name} already exists in region {region}.")
     replica = row._replace(
         region=region, kms_key_id=key_id, primary_region=row.region, replicas={}, deletion=None, versions=0
     )
     try:
         with call.tx.savepoint():
+            if key_id:
+                encryption.must_be_usable(call, replica)
             if there is not None:
-                secrets.delete(call.tx, there.row)
+                remove(secrets, call.tx, there.row)
+            held = secrets.count(call.tx, row.account, region)
+            quotas.must_be_within(call, quotas.SECRETS, held + 1, "secrets in the Region", region)
             secrets.insert(call.tx, replica)
             for version in secrets.versions(call.tx, row):
                 if version.id in row.labels.values():
@@ -159,9 +167,12 @@ def _with_version(call: Call, replica: SecretRow, version_id: str, value: Value,
 def _replica(call: Call, row: SecretRow, region: str) -> SecretRow | None:
     """The replica of a primary secret; not what has taken its place meanwhile."""
     there = call.part(Secrets).load(call.tx, row.account, region, row.name)
-    if there is None or there.row.suffix != row.suffix or there.row.primary_region != row.region:
-        return None
-    return there.row
+    return there.row if there is not None and _is_replica_of(there.row, row) else None
+
+
+def _is_replica_of(there: SecretRow, row: SecretRow) -> bool:
+    """Not what was one, and is a secret on its own now."""
+    return there.suffix == row.suffix and there.primary_region == row.region
 
 
 def _without(row: SecretRow, region: str) -> SecretRow:
