@@ -23,7 +23,8 @@ class Rotating(NamedTuple):
         """The function's ARN."""
         done = self.installing(kind, *more)
         assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        arn: str = done.stdout.strip()
+        return arn
 
     def installing(self, kind: str, *more: str) -> Any:
         """The command, once it has ended."""
