@@ -97,5 +97,10 @@ class NearWrites(Generic[W]):
             self._work()
 
     def _work(self) -> None:
-        while self._posted:
-            self._posted.popleft()()
+        while True:
+            try:
+                work = self._posted.popleft()
+            except IndexError:
+                # At the loop's end two threads may look here.
+                return
+            work()
