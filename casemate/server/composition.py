@@ -29,8 +29,8 @@ from casemate.api import ssm as ssm_api
 from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
 from casemate.engine.authorization_message import AuthorizationMessages
+from casemate.engine.egress.hosts import Hosts
 from casemate.engine.envelope.hierarchy import RootKey
-from casemate.engine.oidc.discovery import Hosts
 from casemate.engine.session_token import SessionTokens
 from casemate.gate import parking
 from casemate.gate.billing import UsageReader
@@ -440,6 +440,7 @@ def _build(
         EventQueue: EventQueue(opened.store, opened.keyring),
         LogLines: LogLines(),
         Grants: opened.keys.grants,
+        Hosts: Hosts(settings.egress),
         Bodies: Bodies(open_blobs(settings.blobs_place)),
         BucketKeys: BucketKeys(),
         AccessPoints: AccessPoints(opened.store, opened.keyring, buckets),

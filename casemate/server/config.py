@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from casemate.engine.keystore.https import Endpoint
     from casemate.engine.keystore.token import Cluster
 
+_PUBLIC = ("*",)
+_OWN_NETWORK = ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -29,7 +32,9 @@ class Config:
     approved at once (0: none is, None: each is); cors_origins: what a browser's page may call from;
     attestation_roots: the certificates (DER) that enclaves' attestation documents may chain to; oidc_keys: JWK sets
     of identity providers by issuer, which are then not asked for them; oidc_hosts: hosts that identity providers'
-    keys may be fetched from, "*" for all that have public addresses; cloudhsm_clusters, xks_proxies: what custom
+    keys may be fetched from, "*" for all that have public addresses; egress_hosts: where customers' own endpoints may
+    be (SNS's HTTP subscriptions, EventBridge's API destinations): host names, addresses, networks, "*" for all that
+    are public; cloudhsm_clusters, xks_proxies: what custom
     key stores may use, by cluster id and by https://NAME; xks_timeout: seconds that a proxy has to answer;
     lambda_isolation: how functions are kept apart, "bubblewrap" or "none"; lambda_network: hosts and ports that they
     may reach besides the API; lambda_environments: how many of them a worker keeps at a time; lambda_idle: seconds
@@ -61,6 +66,7 @@ class Config:
     attestation_roots: tuple[bytes, ...] = ()
     oidc_keys: Mapping[str, bytes] = field(default_factory=dict)
     oidc_hosts: tuple[str, ...] = ("*",)
+    egress_hosts: tuple[str, ...] | None = None
     cloudhsm_clusters: Mapping[str, Cluster] = field(default_factory=dict)
     xks_proxies: Mapping[str, Endpoint] = field(default_factory=dict)
     xks_timeout: float = 0.25
@@ -74,6 +80,13 @@ class Config:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     file: Path | None = field(default=None, compare=False)
+
+    @property
+    def egress(self) -> tuple[str, ...]:
+        """``egress_hosts``, or its default: all public ones and, under ``dev``, this machine and its own network."""
+        if self.egress_hosts is not None:
+            return self.egress_hosts
+        return (*_PUBLIC, *_OWN_NETWORK) if self.dev else _PUBLIC
 
     @property
     def database_url(self) -> str:

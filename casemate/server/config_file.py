@@ -197,6 +197,14 @@ def _host_names(value: Any, origin: Origin) -> tuple[str, ...]:
     return names
 
 
+def _reachable(value: Any, origin: Origin) -> tuple[str, ...]:
+    from casemate.engine.egress.hosts import Hosts
+
+    names = _names(value, origin)
+    Hosts(names)
+    return names
+
+
 def _hosts_and_ports(value: Any, origin: Origin) -> tuple[tuple[str, int], ...]:
     found = []
     for name in _names(value, origin):
@@ -350,6 +358,7 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "oidc_keys": Setting(_oidc_keys, "files with JWK sets by issuer, as https://example.com"),
     "oidc_hosts": Setting(_host_names, 'a list of host names, or "*"'),
+    "egress_hosts": Setting(_reachable, 'a list of host names, addresses and networks (10.0.0.0/8), or "*"'),
     "cloudhsm_clusters": Setting(
         _clusters,
         'a table by cluster id ("cluster-" and 11 to 16 of 2-7, a-z, A-Z) of module, token, certificate (a PEM file '

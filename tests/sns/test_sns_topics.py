@@ -224,3 +224,33 @@ def test_topics_are_listed(aws: Sqs) -> None:
     assert arns <= {each["TopicArn"] for page in pages for each in page["Topics"]}
     with refused("InvalidParameter"):
         _sns(aws).list_topics(NextToken="nonsense")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "endpoint", "reason"),
+    [
+        ("http", "https://example.com", "Endpoint must match the specified protocol: http"),
+        ("https", "https://", "Endpoint Reason: it is no URL"),
+        ("http", "http://a b/", "Endpoint Reason: it is no URL"),
+        ("http", "http://example.com:0/", "Endpoint Reason: it is no URL"),
+        # A --dev server may reach its own machine and network, and nothing else that is not public.
+        *(
+            (
+                "http",
+                f"http://{host}/latest",
+                "Endpoint Reason: the server is not configured to reach this host",
+            )
+            for host in (
+                "169.254.169.254",
+                "[fe80::1]",
+                "0.0.0.0",
+                "2852039166",
+                "0xa9fea9fe",
+                "[::ffff:169.254.169.254]",
+            )
+        ),
+    ],
+)
+def test_urls_that_nothing_is_sent_to(aws: Sqs, protocol: str, endpoint: str, reason: str) -> None:
+    with refused("InvalidParameter", f"Invalid parameter: {reason}"):
+        aws.of(service="sns").subscribe(TopicArn=topic(aws), Protocol=protocol, Endpoint=endpoint)

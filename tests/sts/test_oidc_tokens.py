@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from issuer_support import AUDIENCE, Issuer
 
-from casemate.engine.oidc.discovery import Hosts
 from casemate.engine.oidc.errors import OidcError, Refusal
 from casemate.engine.oidc.id_token import audiences, check, issuer_of, key_of
 from casemate.engine.oidc.key_set import KeySet
@@ -128,29 +127,3 @@ def test_a_key_of_another_kind_is_no_candidate() -> None:
     assert KEYS.candidates("one", "RS512") == []
     assert KEYS.candidates("two", "RS256") == []
     assert len(KEYS.candidates(None, "ES256")) == 1
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "10.1.2.3",
-        "169.254.169.254",
-        "100.64.0.1",
-        "0.0.0.0",
-        "::1",
-        "fd00::1",
-        "::ffff:127.0.0.1",
-        "64:ff9b::7f00:1",
-    ],
-)
-def test_addresses_that_are_not_public(host: str) -> None:
-    with pytest.raises(OidcError, match="not public"):
-        Hosts(["*"]).addresses(host, 443)
-    assert Hosts([host]).addresses(host, 443)
-    with pytest.raises(OidcError, match="not configured"):
-        Hosts([]).addresses(host, 443)
-
-
-def test_a_public_address() -> None:
-    assert Hosts(["*"]).addresses("192.0.66.2", 443) == ["192.0.66.2"]

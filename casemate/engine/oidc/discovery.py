@@ -8,18 +8,18 @@ machine's authorities or, as with AWS, by the thumbprint of a certificate in its
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Collection, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from hashlib import sha1
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from casemate.engine.egress.exchange import connect, shut
+from casemate.engine.egress.hosts import Hosts, Unreachable
 from casemate.engine.oidc.errors import OidcError, Refusal
 from casemate.engine.oidc.key_set import KeySet
 
@@ -28,30 +28,6 @@ SECONDS: Final = 8.0
 
 _LARGEST: Final = 256 * 1024
 _DOCUMENT: Final = "/.well-known/openid-configuration"
-
-ANY_PUBLIC: Final = "*"
-
-
-class Hosts:
-    """Which hosts may be asked. names: host names, also where they have private addresses; "*" for any host that
-    has a public one."""
-
-    def __init__(self, names: Collection[str]) -> None:
-        self._names = frozenset(name.lower() for name in names)
-
-    def addresses(self, host: str, port: int) -> list[str]:
-        """Where a host may be reached. Raises OidcError where it may not, or is not known."""
-        named = host.lower() in self._names
-        if not named and ANY_PUBLIC not in self._names:
-            raise _unreachable("the server is not configured to ask this host")
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise _unreachable("its name is not known") from None
-        addresses = [str(each[4][0]) for each in found]
-        if not named and not all(_is_public(address) for address in addresses):
-            raise _unreachable("its address is not public, and the host is not configured by name")
-        return addresses
 
 
 def fetch_keys(issuer: str, thumbprints: Sequence[str], hosts: Hosts) -> KeySet:
@@ -85,7 +61,10 @@ class _Fetching:
         if host is None or not url.startswith("https://") or parts.username is not None:
             raise _unreachable("an address of it is not HTTPS")
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        addresses = self._hosts.addresses(host, port)
+        try:
+            addresses = self._hosts.addresses(host, port)
+        except Unreachable as error:
+            raise _unreachable(str(error)) from None
         try:
             try:
                 return self._exchange(host, port, addresses, path, ssl.create_default_context())
@@ -125,7 +104,7 @@ class _Fetching:
         connection = http.client.HTTPSConnection(host, port, timeout=self._left(), context=context)
         connection.sock = self._connect(host, port, addresses, context)
         # However slowly the bytes come: at the end of the time there are none any more.
-        watch = threading.Timer(self._left(), _shut, [connection.sock])
+        watch = threading.Timer(self._left(), shut, [connection.sock])
         watch.daemon = True
         watch.start()
         try:
@@ -145,20 +124,12 @@ class _Fetching:
         self, host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext
     ) -> ssl.SSLSocket:
         """To an address that was looked at: the name is not asked for again."""
-        refused: OSError = OSError("no address")
-        for address in addresses:
-            try:
-                raw = socket.create_connection((address, port), min(self._left(), SECONDS / 2))
-            except OSError as error:
-                refused = error
-                continue
-            try:
-                raw.settimeout(self._left())
-                return context.wrap_socket(raw, server_hostname=host)
-            except BaseException:
-                raw.close()
-                raise
-        raise refused
+        raw = connect(addresses, port, self._end)
+        try:
+            return context.wrap_socket(raw, server_hostname=host)
+        except BaseException:
+            raw.close()
+            raise
 
     def _left(self) -> float:
         left = self._end - time.monotonic()
@@ -177,28 +148,6 @@ def _chain(connection: ssl.SSLSocket) -> list[bytes]:
     from _ssl import ENCODING_DER
 
     return [each.public_bytes(ENCODING_DER) for each in inner.get_unverified_chain() or ()]
-
-
-def _shut(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-_CARRIERS: Final = tuple(
-    map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
-)
-"""Addresses of IPv6 that stand for others of IPv4."""
-
-
-def _is_public(address: str) -> bool:
-    try:
-        read = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(read, "ipv4_mapped", None)
-    if any(read in network for network in _CARRIERS if network.version == read.version):
-        return False
-    return (mapped or read).is_global and not read.is_multicast
 
 
 def _unreachable(why: str) -> OidcError:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from casemate.engine.egress.hosts import Hosts
 from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
 from casemate.gate.acting import Actor, act_as, in_background
@@ -235,6 +236,7 @@ class Deliverer:
         self._gate = gate
         self._topics: Topics = gate.parts[Topics]
         self._told: Told = gate.parts[Told]
+        self._hosts: Hosts = gate.parts[Hosts]
         self._stopped = False
         self._free = threading.Semaphore(_THREADS)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sns-deliver")
@@ -304,7 +306,7 @@ class Deliverer:
             self._free.release()
 
     def _post(self, delivery: Delivery, row_id: str) -> None:
-        failure = posting.post(delivery)
+        failure = posting.post(delivery, self._hosts)
         if failure is None:
             self._gate.store.write(lambda tx: _remove(tx, row_id))
         else:

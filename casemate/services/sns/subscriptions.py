@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from casemate.api import sns
+from casemate.engine.egress.exchange import read_url
+from casemate.engine.egress.hosts import Hosts
 from casemate.engine.envelope.errors import Tampered
 from casemate.gate.authenticate import authenticate
 from casemate.gate.identity import ANONYMOUS, Identity
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 _TOKEN = "sns confirmation"  # noqa: S105
 _TOKEN_FOR = 3 * 86_400.0
-_URL = re.compile(r"(https?)://[^/?#\s]+[^\s]*")
 _PASSWORD = re.compile(r"^(https?://[^/?#@:]*:)[^/?#]*@")
 _OTHERS = ("application", "email", "email-json", "firehose", "sms")
 
@@ -79,11 +80,9 @@ def _base(call: Call) -> str:
 def _check_endpoint(call: Call, topic: Topic, protocol: str, endpoint: str) -> bool:
     """Whether it is the subscriber's own, so that nobody need confirm it. Raises InvalidParameter."""
     if protocol in ("http", "https"):
-        found = _URL.fullmatch(endpoint)
-        if found is None or found[1] != protocol:
-            raise invalid(f"Endpoint must match the specified protocol: {protocol}")
         if topic.place.fifo:
             raise invalid("Invalid protocol type: FIFO topics deliver to queues")
+        _check_url(call, protocol, endpoint)
         return False
     if protocol in _OTHERS:
         raise not_served(f"Subscriptions of the protocol {protocol} are")
@@ -101,6 +100,18 @@ def _check_endpoint(call: Call, topic: Topic, protocol: str, endpoint: str) -> b
     if protocol == "lambda" and topic.place.fifo:
         raise invalid("Invalid protocol type: FIFO topics deliver to queues")
     return arn.account == call.account
+
+
+def _check_url(call: Call, protocol: str, endpoint: str) -> None:
+    if not endpoint.startswith(f"{protocol}://"):
+        raise invalid(f"Endpoint must match the specified protocol: {protocol}")
+    try:
+        host = read_url(endpoint).host
+    except ValueError:
+        raise invalid("Endpoint Reason: it is no URL") from None
+    # By name only: where a host is, is looked at when there is something to deliver.
+    if call.part(Hosts).refuses(host):
+        raise invalid("Endpoint Reason: the server is not configured to reach this host")
 
 
 def _check_redrive(topic: Topic, text: str) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
-from casemate.engine.oidc.discovery import Hosts, fetch_keys
+from casemate.engine.egress.hosts import Hosts
+from casemate.engine.oidc.discovery import fetch_keys
 from casemate.engine.oidc.errors import OidcError, Refusal
 from casemate.engine.oidc.key_set import KeySet
 from casemate.gate.call import Call
