@@ -124,8 +124,8 @@ def arn_of(url: str) -> str:
 
 
 @contextmanager
-def sqs_server(folder: Path) -> Iterator[Sqs]:
+def sqs_server(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Sqs]:
     file = folder / "seed.json"
     file.write_text(json.dumps(_seed()))
-    with running_server(folder, "--dev", "--seed", str(file)) as server:
+    with running_server(folder, "--dev", "--seed", str(file), env=env) as server:
         yield Sqs(server)

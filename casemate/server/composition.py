@@ -30,6 +30,7 @@ from casemate.api import sts as sts_api
 from casemate.clock import Clock, SystemClock
 from casemate.engine.authorization_message import AuthorizationMessages
 from casemate.engine.egress.hosts import Hosts
+from casemate.engine.egress.mail import Mail
 from casemate.engine.envelope.hierarchy import RootKey
 from casemate.engine.session_token import SessionTokens
 from casemate.gate import parking
@@ -139,7 +140,8 @@ from casemate.services.servicequotas import values as quota_values
 from casemate.services.servicequotas.values import Values
 from casemate.services.sns import certificates as sns_certificates
 from casemate.services.sns import topics as sns_topics
-from casemate.services.sns.delivering import Deliverer, Told
+from casemate.services.sns.deliverer import Deliverer
+from casemate.services.sns.delivering import Told
 from casemate.services.sns.quotas import QUOTAS as SNS_QUOTAS
 from casemate.services.sns.signing import Signers
 from casemate.services.sns.topics import Topics
@@ -441,6 +443,7 @@ def _build(
         LogLines: LogLines(),
         Grants: opened.keys.grants,
         Hosts: Hosts(settings.egress),
+        Mail: Mail(settings.smtp),
         Bodies: Bodies(open_blobs(settings.blobs_place)),
         BucketKeys: BucketKeys(),
         AccessPoints: AccessPoints(opened.store, opened.keyring, buckets),

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from casemate.server.config import Config
 
 if TYPE_CHECKING:
+    from casemate.engine.egress.mail import MailServer
     from casemate.engine.keystore.https import Endpoint
     from casemate.engine.keystore.token import Cluster
 
@@ -239,6 +240,13 @@ def _clusters(value: Any, origin: Origin) -> Mapping[str, Cluster]:
     return config_key_stores.clusters(_table(value, origin), origin.base)
 
 
+def _smtp(value: Any, origin: Origin) -> MailServer:
+    # Here, because few servers send mails.
+    from casemate.server.config_mail import mail_server
+
+    return mail_server(_table(value, origin), origin.base, _secret_in)
+
+
 def _proxies(value: Any, origin: Origin) -> Mapping[str, Endpoint]:
     from casemate.server import config_key_stores
 
@@ -359,6 +367,12 @@ SETTINGS: Mapping[str, Setting] = {
     "oidc_keys": Setting(_oidc_keys, "files with JWK sets by issuer, as https://example.com"),
     "oidc_hosts": Setting(_host_names, 'a list of host names, or "*"'),
     "egress_hosts": Setting(_reachable, 'a list of host names, addresses and networks (10.0.0.0/8), or "*"'),
+    "smtp": Setting(
+        _smtp,
+        "a table of host, sender (a mail address), url (https://NAME, this server as readers of mails reach it) and, "
+        "if you like, port, security (starttls, tls or none), user with password_file (mode 0600; not with none, but "
+        "on this machine), authorities (a PEM file)",
+    ),
     "cloudhsm_clusters": Setting(
         _clusters,
         'a table by cluster id ("cluster-" and 11 to 16 of 2-7, a-z, A-Z) of module, token, certificate (a PEM file '

@@ -13,15 +13,12 @@ import logging
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from casemate.engine.egress.hosts import Hosts
-from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
-from casemate.gate.acting import Actor, act_as, in_background
-from casemate.services.sns import posting
-from casemate.services.sns.attributes import read_redrive, retry_policy
+from casemate.gate.acting import Actor, act_as
+from casemate.services.sns.attributes import read_redrive
+from casemate.services.sns.delivery_policies import applying
 from casemate.services.sns.naming import Endpoint, read_endpoint
 from casemate.services.sns.notices import Notice
 from casemate.services.sns.retries import HTTP_PROTOCOLS, pause_after
@@ -32,18 +29,12 @@ from casemate.store.ids import new_id
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
-    from casemate.gate.gate import Gate
     from casemate.store.database import Tx
 
 log = logging.getLogger("casemate.sns")
 
 PRINCIPAL = "sns.amazonaws.com"
-_PURPOSE = "sns delivery"
-_THREADS = 16
-_IDLE = 0.25
-"""Seconds between two looks at what is due."""
-_LEASE = 60.0
-"""Seconds for which a delivery is left to the worker that has begun it."""
+PURPOSE = "sns delivery"
 _MOST_ATTRIBUTES = 10
 _QUEUE_FINAL = frozenset(
     {
@@ -58,7 +49,9 @@ _QUEUE_FINAL = frozenset(
 
 class Delivery(NamedTuple):
     """Something for an endpoint, and how it went so far. account: the topic's; dead: the ARN of the queue for what is
-    not delivered, '' without one; retry: of HTTP endpoints; failures: attempts that failed."""
+    not delivered, '' without one; retry, content_type, most (a second, 0 for any): of HTTP endpoints; failures:
+    attempts that failed; turn: when the next one may be, of those that are so many a second at most, 0 until that is
+    arranged."""
 
     account: str
     topic: str
@@ -70,6 +63,9 @@ class Delivery(NamedTuple):
     dead: str
     retry: Mapping[str, Any]
     failures: int = 0
+    content_type: str = ""
+    most: int = 0
+    turn: float = 0.0
 
     def written(self) -> bytes:
         notice = self.notice._replace(attributes=_text(self.notice.attributes))
@@ -77,8 +73,8 @@ class Delivery(NamedTuple):
 
     @classmethod
     def read(cls, text: bytes) -> Delivery:
-        read = cls._make(json.loads(text))
-        notice = Notice._make(read.notice)
+        read = cls(*json.loads(text))
+        notice = Notice(*read.notice)
         return read._replace(notice=notice._replace(attributes=_values(notice.attributes)))
 
 
@@ -100,7 +96,7 @@ def _values(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
 
 def _delivery(topic: TopicRow, row: SubscriptionRow, notice: Notice) -> Delivery:
     redrive = row.attributes.get("RedrivePolicy")
-    return Delivery(
+    delivery = Delivery(
         topic.place.account,
         topic.place.arn,
         row.arn,
@@ -109,15 +105,19 @@ def _delivery(topic: TopicRow, row: SubscriptionRow, notice: Notice) -> Delivery
         row.raw,
         notice,
         "" if redrive is None else read_redrive(redrive),
-        retry_policy(topic.attributes, row.attributes) if row.protocol in HTTP_PROTOCOLS else {},
+        {},
     )
+    if row.protocol not in HTTP_PROTOCOLS:
+        return delivery
+    policy = applying(topic.attributes, row.attributes)
+    return delivery._replace(retry=policy.retry, content_type=policy.content_type, most=policy.most)
 
 
 def deliver(call: Call, topic: TopicRow, row: SubscriptionRow, notice: Notice) -> None:
     """Have an endpoint get a notice: a queue here and now, with the transaction."""
     delivery = _delivery(topic, row, notice)
     if row.protocol == "sqs":
-        _try(call, delivery, new_id(), stored=False)
+        attempt(call, delivery, new_id(), stored=False)
     else:
         _put(call, delivery)
 
@@ -128,12 +128,12 @@ def enqueue(call: Call, topic: TopicRow, row: SubscriptionRow, notice: Notice) -
 
 
 def _put(call: Call, delivery: Delivery) -> None:
-    _store(call.tx, call.part(Topics), new_id(), delivery, call.now)
+    store(call.tx, call.part(Topics), new_id(), delivery, call.now)
     call.committed(call.part(Told).event.set)
 
 
-def _store(tx: Tx, topics: Topics, row_id: str, delivery: Delivery, due: float) -> None:
-    sealed = topics.keyring.account_key(delivery.account, tx).wrap(delivery.written(), _PURPOSE, row_id)
+def store(tx: Tx, topics: Topics, row_id: str, delivery: Delivery, due: float) -> None:
+    sealed = topics.keyring.account_key(delivery.account, tx).wrap(delivery.written(), PURPOSE, row_id)
     tx.run(
         "INSERT INTO sns_deliveries (id, account, due, sealed) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET due = excluded.due, sealed = excluded.sealed",
@@ -141,7 +141,7 @@ def _store(tx: Tx, topics: Topics, row_id: str, delivery: Delivery, due: float) 
     )
 
 
-def _try(base: Call, delivery: Delivery, row_id: str, *, stored: bool) -> None:
+def attempt(base: Call, delivery: Delivery, row_id: str, *, stored: bool) -> None:
     """Give a queue or a function what it is to get, in the transaction. stored: whether it has a row, which goes."""
     try:
         with base.tx.savepoint():
@@ -149,24 +149,25 @@ def _try(base: Call, delivery: Delivery, row_id: str, *, stored: bool) -> None:
     except (Miss, StoreError):
         raise
     except AwsError as error:
-        _failed(base, delivery, row_id, error.code, final=error.code in _QUEUE_FINAL)
+        failed(base, delivery, row_id, error.code, final=error.code in _QUEUE_FINAL)
         return
     if stored:
-        _remove(base.tx, row_id)
+        remove(base.tx, row_id)
 
 
-def _remove(tx: Tx, row_id: str) -> None:
+def remove(tx: Tx, row_id: str) -> None:
     tx.run("DELETE FROM sns_deliveries WHERE id = ?", (row_id,))
 
 
-def _failed(base: Call, delivery: Delivery, row_id: str, why: str, *, final: bool) -> None:
+def failed(base: Call, delivery: Delivery, row_id: str, why: str, *, final: bool) -> None:
     """Try again later, or give up."""
     failures = delivery.failures + 1
     pause = None if final else pause_after(failures, delivery.protocol, delivery.retry)
     if pause is not None:
-        _store(base.tx, base.part(Topics), row_id, delivery._replace(failures=failures), base.now + pause)
+        again = delivery._replace(failures=failures, turn=0.0)
+        store(base.tx, base.part(Topics), row_id, again, base.now + pause)
         return
-    _remove(base.tx, row_id)
+    remove(base.tx, row_id)
     if not delivery.dead:
         log.warning("a message of %s is not delivered: %s", delivery.subscription, why)
         return
@@ -227,90 +228,3 @@ class Told:
 
     def __init__(self) -> None:
         self.event = threading.Event()
-
-
-class Deliverer:
-    """One worker's deliveries out of the outbox, between ``start`` and ``stop``."""
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._topics: Topics = gate.parts[Topics]
-        self._told: Told = gate.parts[Told]
-        self._hosts: Hosts = gate.parts[Hosts]
-        self._stopped = False
-        self._free = threading.Semaphore(_THREADS)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sns-deliver")
-        self._loop_thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        self._loop_thread = threading.Thread(target=self._loop, name="sns-deliverer", daemon=True)
-        self._loop_thread.start()
-
-    def stop(self) -> None:
-        """Begin nothing more, and let end what is under way. What waits is delivered later, or by others."""
-        self._stopped = True
-        self._told.event.set()
-        if self._loop_thread is not None:
-            self._loop_thread.join()
-        self._threads.shutdown(wait=True)
-
-    def _loop(self) -> None:
-        told = self._told.event
-        while not self._stopped:
-            told.wait(_IDLE)
-            told.clear()
-            try:
-                while not self._stopped and self._begin():
-                    pass
-            except Exception as error:
-                log.error("messages cannot be delivered now: %s", type(error).__name__)
-
-    def _begin(self) -> bool:
-        """Begin one delivery that is due; whether there was one."""
-        now = self._gate.clock.now()
-        store = self._gate.store
-        if (
-            store.read(lambda tx: tx.one("SELECT 1 FROM sns_deliveries WHERE due <= ? LIMIT 1", (now,)))
-            is None
-        ):
-            return False
-        self._free.acquire()
-        row = store.write(
-            lambda tx: tx.one(
-                "UPDATE sns_deliveries SET due = ? WHERE id = (SELECT id FROM sns_deliveries WHERE due <= ? "
-                "ORDER BY due, id LIMIT 1 /*pg FOR UPDATE SKIP LOCKED */) RETURNING id, account, sealed",
-                (now + _LEASE, now),
-            )
-        )
-        if row is None:
-            self._free.release()
-            return False
-        self._threads.submit(self._run, *row)
-        return True
-
-    def _run(self, row_id: str, account: str, sealed: bytes) -> None:
-        try:
-            key = self._gate.store.read(lambda tx: self._topics.keyring.account_key(account, tx))
-            delivery = Delivery.read(key.unwrap(sealed, _PURPOSE, row_id))
-            if delivery.protocol in HTTP_PROTOCOLS:
-                self._post(delivery, row_id)
-            else:
-                in_background(self._gate, lambda base: _try(base, delivery, row_id, stored=True))
-        except Tampered as error:
-            log.error("a delivery of account %s is dropped: %s", account, error)
-            self._gate.store.write(lambda tx: _remove(tx, row_id))
-        except Exception as error:
-            # Its lease runs out, and it is tried again.
-            log.error("a message could not be delivered: %s", type(error).__name__)
-        finally:
-            self._free.release()
-
-    def _post(self, delivery: Delivery, row_id: str) -> None:
-        failure = posting.post(delivery, self._hosts)
-        if failure is None:
-            self._gate.store.write(lambda tx: _remove(tx, row_id))
-        else:
-            in_background(
-                self._gate,
-                lambda base: _failed(base, delivery, row_id, failure.why, final=failure.final),
-            )

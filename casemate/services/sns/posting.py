@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from casemate.engine.egress.exchange import exchange, read_url
 from casemate.engine.egress.hosts import Hosts, Unreachable
+from casemate.services.sns.delivery_policies import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from casemate.services.sns.delivering import Delivery
@@ -30,7 +31,7 @@ def post(delivery: Delivery, hosts: Hosts) -> Failure | None:
     """What went wrong; None when the endpoint has it."""
     notice = delivery.notice
     headers = {
-        "Content-Type": "text/plain; charset=UTF-8",
+        "Content-Type": delivery.content_type or CONTENT_TYPE,
         "User-Agent": "Amazon Simple Notification Service Agent",
         "x-amz-sns-message-type": notice.kind,
         "x-amz-sns-message-id": notice.id,

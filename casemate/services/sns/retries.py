@@ -7,14 +7,30 @@ from typing import Any
 
 HTTP_PROTOCOLS = frozenset({"http", "https"})
 
+MAIL_PROTOCOLS = frozenset({"email", "email-json"})
+
 _MANAGED_AT_ONCE, _MANAGED_SOON, _MANAGED_BACKOFF = 3, 2, 10
 _MANAGED_LONGEST = 20.0
 _MANAGED_IN_ALL = 100_015
+_MAIL_SOON, _MAIL_BACKOFF, _MAIL_IN_ALL = 2, 10, 50
+_MAIL_LEAST, _MAIL_LONGEST = 10.0, 600.0
 
 
 def pause_after(failures: int, protocol: str, retry: Mapping[str, Any]) -> float | None:
     """Seconds until the next attempt after so many failed ones, 1 or more; None: no more."""
-    return _of_http(failures, retry) if protocol in HTTP_PROTOCOLS else _managed(failures)
+    if protocol in HTTP_PROTOCOLS:
+        return _of_http(failures, retry)
+    return _of_mail(failures) if protocol in MAIL_PROTOCOLS else _managed(failures)
+
+
+def _of_mail(failures: int) -> float | None:
+    """Mails: twice after ten seconds, ten times after ten seconds to ten minutes, then every ten minutes for more
+    than six hours."""
+    if failures > _MAIL_IN_ALL:
+        return None
+    part = min(max(0, failures - _MAIL_SOON) / _MAIL_BACKOFF, 1.0)
+    grown: float = (_MAIL_LONGEST / _MAIL_LEAST) ** part
+    return _MAIL_LEAST * grown
 
 
 def _managed(failures: int) -> float | None:

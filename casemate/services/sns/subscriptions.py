@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qs
 from uuid import uuid4
 
 from casemate.api import sns
-from casemate.engine.egress.exchange import read_url
-from casemate.engine.egress.hosts import Hosts
 from casemate.engine.envelope.errors import Tampered
+from casemate.errors import AwsError
 from casemate.gate.authenticate import authenticate
 from casemate.gate.identity import ANONYMOUS, Identity
-from casemate.services.sns import attributes, delivering, notices
-from casemate.services.sns.naming import Endpoint, read_endpoint
-from casemate.services.sns.refusals import invalid, not_served
+from casemate.gate.operation import Need
+from casemate.gate.regions import regions
+from casemate.services.sns import attributes, delivering, delivery_policies, notices
+from casemate.services.sns.endpoints import check_endpoint
+from casemate.services.sns.naming import read_arn, read_endpoint
+from casemate.services.sns.quotas import FIFO_SUBSCRIPTIONS, FILTERS, FILTERS_OF_TOPIC, PENDING
+from casemate.services.sns.refusals import invalid
+from casemate.services.sns.retries import HTTP_PROTOCOLS, MAIL_PROTOCOLS
 from casemate.services.sns.targets import (
     AccountWide,
     Subscribed,
@@ -27,15 +32,15 @@ from casemate.services.sns.targets import (
     named_topic,
 )
 from casemate.services.sns.topic_operations import PAGE, next_page, page_of
-from casemate.services.sns.topics import SubscriptionRow, Topic, TopicRow, Topics
+from casemate.services.sns.topics import PENDING_FOR, SubscriptionRow, Topic, TopicRow, Topics
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
 
 _TOKEN = "sns confirmation"  # noqa: S105
-_TOKEN_FOR = 3 * 86_400.0
+_TOKEN_FOR = 2 * 86_400.0
+"""Seconds. Source: "Subscribe"."""
 _PASSWORD = re.compile(r"^(https?://[^/?#@:]*:)[^/?#]*@")
-_OTHERS = ("application", "email", "email-json", "firehose", "sms")
 
 
 @sns.Subscribe.writes(named_topic)
@@ -43,26 +48,62 @@ def subscribe(call: Call, req: sns.SubscribeInput, topic: Topic) -> sns.Subscrib
     """Let an endpoint be sent what the topic is; one that belongs to somebody else must confirm it first."""
     protocol, endpoint = req["Protocol"], req.get("Endpoint", "")
     given: Mapping[str, str] = req.get("Attributes", {})
-    owned = _check_endpoint(call, topic, protocol, endpoint)
+    owned = check_endpoint(call, topic, protocol, endpoint)
     for name, value in given.items():
         attributes.subscription_attribute(protocol, name, value)
     _check_redrive(topic, given.get("RedrivePolicy", ""))
     wanted = {name: value for name, value in given.items() if value and value != "{}"}
+    attributes.check_together(protocol, wanted)
+    topics, others = call.part(Topics), list[SubscriptionRow]()
     for each in topic.subscriptions:
         row = each.row
-        if (row.protocol, row.endpoint) == (protocol, endpoint):
+        if row.lapsed(call.now):
+            topics.unsubscribe(call.tx, topic.row, row)
+        elif (row.protocol, row.endpoint) != (protocol, endpoint):
+            others.append(row)
+        else:
             if any(row.attributes.get(name, "") != given[name] for name in given):
                 raise invalid("Attributes Reason: Subscription already exists with different attributes")
             if not row.confirmed:
                 _ask_to_confirm(call, topic.row, row)
             return _answer(row, req)
+    _check_quotas(call, topic, others, wanted, confirmed=owned)
     row = SubscriptionRow(
-        str(uuid4()), topic.place, call.account, protocol, endpoint, wanted, owned, _base(call)
+        str(uuid4()),
+        topic.place,
+        call.account,
+        protocol,
+        endpoint,
+        wanted,
+        owned,
+        _base(call),
+        created=call.now,
     )
-    call.part(Topics).subscribe(call.tx, topic.row, row)
+    topics.subscribe(call.tx, topic.row, row)
     if not owned:
         _ask_to_confirm(call, topic.row, row)
     return _answer(row, req)
+
+
+def _check_quotas(
+    call: Call, topic: Topic, others: Sequence[SubscriptionRow], wanted: Mapping[str, str], *, confirmed: bool
+) -> None:
+    """Whether one more subscription may be. Raises SubscriptionLimitExceeded, FilterPolicyLimitExceeded."""
+    if topic.place.fifo and len(others) >= call.limit(FIFO_SUBSCRIPTIONS):
+        raise AwsError("SubscriptionLimitExceededException", "Subscription limit per topic exceeded", 403)
+    if not confirmed and sum(not row.confirmed for row in others) >= call.limit(PENDING):
+        raise AwsError("SubscriptionLimitExceededException", "Pending subscription limit exceeded", 403)
+    if "FilterPolicy" in wanted:
+        _check_filters(call, topic.row, others)
+
+
+def _check_filters(call: Call, topic: TopicRow, others: Sequence[SubscriptionRow]) -> None:
+    """Whether one more filter policy may be. Raises FilterPolicyLimitExceeded."""
+    place = topic.place
+    if sum("FilterPolicy" in row.attributes for row in others) >= call.limit(FILTERS_OF_TOPIC) or call.part(
+        Topics
+    ).filtered(call.tx, place.account, place.region) >= call.limit(FILTERS):
+        raise AwsError("FilterPolicyLimitExceededException", "Filter policy limit exceeded", 403)
 
 
 def _answer(row: SubscriptionRow, request: Mapping[str, Any]) -> sns.SubscribeResponse:
@@ -77,43 +118,6 @@ def _base(call: Call) -> str:
     return f"{'http' if call.tls is None else 'https'}://{call.host}"
 
 
-def _check_endpoint(call: Call, topic: Topic, protocol: str, endpoint: str) -> bool:
-    """Whether it is the subscriber's own, so that nobody need confirm it. Raises InvalidParameter."""
-    if protocol in ("http", "https"):
-        if topic.place.fifo:
-            raise invalid("Invalid protocol type: FIFO topics deliver to queues")
-        _check_url(call, protocol, endpoint)
-        return False
-    if protocol in _OTHERS:
-        raise not_served(f"Subscriptions of the protocol {protocol} are")
-    if protocol not in ("sqs", "lambda"):
-        raise invalid("Invalid protocol")
-    arn: Endpoint | None = read_endpoint(endpoint)
-    if (
-        arn is None
-        or arn.service != protocol
-        or (protocol == "lambda") != arn.resource.startswith("function:")
-    ):
-        raise invalid(f"{'SQS' if protocol == 'sqs' else 'Lambda'} endpoint ARN")
-    if protocol == "sqs" and arn.resource.endswith(".fifo") and not topic.place.fifo:
-        raise invalid("Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics")
-    if protocol == "lambda" and topic.place.fifo:
-        raise invalid("Invalid protocol type: FIFO topics deliver to queues")
-    return arn.account == call.account
-
-
-def _check_url(call: Call, protocol: str, endpoint: str) -> None:
-    if not endpoint.startswith(f"{protocol}://"):
-        raise invalid(f"Endpoint must match the specified protocol: {protocol}")
-    try:
-        host = read_url(endpoint).host
-    except ValueError:
-        raise invalid("Endpoint Reason: it is no URL") from None
-    # By name only: where a host is, is looked at when there is something to deliver.
-    if call.part(Hosts).refuses(host):
-        raise invalid("Endpoint Reason: the server is not configured to reach this host")
-
-
 def _check_redrive(topic: Topic, text: str) -> None:
     if not text:
         return
@@ -126,11 +130,12 @@ def _check_redrive(topic: Topic, text: str) -> None:
         raise invalid("RedrivePolicy: must be a queue of the topic's type")
 
 
-def _ask_to_confirm(call: Call, topic: TopicRow, row: SubscriptionRow) -> None:
+def _ask_to_confirm(call: Call, topic: TopicRow, row: SubscriptionRow, *, ended: bool = False) -> None:
+    """Send an endpoint the token by which its subscription begins or, ended, begins again."""
     key = call.part(Topics).keyring.account_key(topic.place.account, call.tx)
-    sealed = key.wrap(json.dumps([row.id, call.now + _TOKEN_FOR]).encode(), _TOKEN, topic.id)
-    token = urlsafe_b64encode(sealed).decode().rstrip("=")
-    notice = notices.confirmation(call, topic, row, token)
+    until = call.now + (PENDING_FOR if ended else _TOKEN_FOR)
+    sealed = key.wrap(json.dumps([row.id, until]).encode(), _TOKEN, topic.id)
+    notice = notices.confirmation(call, topic, row, notices.token_of(sealed), ended=ended)
     delivering.enqueue(call, topic, row, notice)
 
 
@@ -152,7 +157,8 @@ def list_subscriptions_by_topic(
 ) -> sns.ListSubscriptionsByTopicResponse:
     """The topic's subscriptions, a hundred on each page."""
     after = page_of(req, "ListSubscriptionsByTopic")
-    rows = [each.row for each in topic.subscriptions if each.row.id > after][: PAGE + 1]
+    rows = [each.row for each in topic.subscriptions if each.row.id > after]
+    rows = [row for row in rows if not row.lapsed(call.now)][: PAGE + 1]
     shown = [_shown(row) for row in rows[:PAGE]]
     more = next_page("ListSubscriptionsByTopic", [row.id for row in rows])
     return cast("sns.ListSubscriptionsByTopicResponse", {"Subscriptions": shown, **more})
@@ -188,15 +194,13 @@ def get_subscription_attributes(
         "Protocol": row.protocol,
         "Endpoint": _shown_endpoint(row),
         "PendingConfirmation": "false" if row.confirmed else "true",
-        "ConfirmationWasAuthenticated": "true"
-        if row.guarded or row.protocol in ("sqs", "lambda")
-        else "false",
+        "ConfirmationWasAuthenticated": "true" if row.authenticated else "false",
     }
     if "FilterPolicy" in row.attributes:
         found.setdefault("FilterPolicyScope", "MessageAttributes")
-    if row.protocol in ("http", "https"):
-        retry = attributes.retry_policy(topic.attributes, row.attributes)
-        found["EffectiveDeliveryPolicy"] = json.dumps({"healthyRetryPolicy": retry})
+    if row.protocol in HTTP_PROTOCOLS:
+        policy = delivery_policies.applying(topic.attributes, row.attributes)
+        found["EffectiveDeliveryPolicy"] = delivery_policies.effective_of_subscription(policy)
     return {"Attributes": found}
 
 
@@ -214,27 +218,66 @@ def set_subscription_attributes(
     changed.pop(name, None)
     if value and value != "{}":
         changed[name] = value
+    attributes.check_together(row.protocol, changed)
+    if "FilterPolicy" in changed and "FilterPolicy" not in row.attributes:
+        of_topic = call.part(Topics).find(call, topic.place)
+        others = [each.row for each in of_topic.subscriptions] if of_topic is not None else []
+        _check_filters(call, topic, others)
     call.part(Topics).subscribe(call.tx, topic, row._replace(attributes=changed))
     return {}
 
 
-@sns.Unsubscribe.writes(named_subscription)
-def unsubscribe(call: Call, req: sns.UnsubscribeInput, target: Subscribed) -> sns.UnsubscribeResponse:
-    """End a subscription."""
+def _signer(call: Call, request: Mapping[str, Any]) -> Identity:
+    """Whoever signs; nobody for who follows a link, whose token is looked at later."""
+    route = call.route
+    assert route is not None
+    if authenticate(call, route, call.gate.directory):
+        return call.identity
+    # A link is of the Region of what it names.
+    named = read_arn(request.get("SubscriptionArn") or request.get("TopicArn") or "")
+    if named is not None and named[0].region in regions():
+        call.region = named[0].region
+    return ANONYMOUS
+
+
+def _followed(call: Call, request: Mapping[str, Any]) -> Subscribed:
+    """SubscriptionArn, and whether it is named by the link that its endpoint was sent."""
+    target = named_subscription(call, request)
+    if call.identity is not ANONYMOUS or target.row is None or target.row.authenticated:
+        return target
     row, topic = target.found
-    call.part(Topics).unsubscribe(call.tx, topic, row)
+    tokens = parse_qs(call.exchange.query.decode("latin-1")).get("Token", ())
+    key = call.part(Topics).keyring.account_key(topic.place.account, call.tx)
+    for token in tokens[:1]:
+        with suppress(Base64Error, ValueError, Tampered):
+            key.unwrap(notices.read_token(token), notices.UNSUBSCRIBE, topic.id, row.id)
+            target.by_link = True
+    return target
+
+
+@sns.Unsubscribe.writes(
+    _followed,
+    Need("sns:Unsubscribe", lambda target: None if target.by_link else target),
+    proof=_signer,
+)
+def unsubscribe(call: Call, req: sns.UnsubscribeInput, target: Subscribed) -> sns.UnsubscribeResponse:
+    """End a subscription. An endpoint that is not the caller's is told, and may begin it again."""
+    row, topic = target.found
+    topics = call.part(Topics)
+    topics.unsubscribe(call.tx, topic, row)
+    told = row.protocol in HTTP_PROTOCOLS | MAIL_PROTOCOLS
+    if row.confirmed and told and (target.by_link or call.account != row.owner):
+        topics.remember_ended(call.tx, topic, row, call.now)
+        _ask_to_confirm(call, topic, row, ended=True)
     return {}
 
 
 def _bearer(call: Call, request: Mapping[str, Any]) -> Identity:
     """Who confirms: whoever signs or, at the URL that the endpoint was sent, whoever has the token."""
-    route = call.route
-    assert route is not None
-    if authenticate(call, route, call.gate.directory):
-        return call.identity
-    if request.get("AuthenticateOnUnsubscribe") == "true":
+    identity = _signer(call, request)
+    if identity is ANONYMOUS and request.get("AuthenticateOnUnsubscribe") == "true":
         raise invalid("AuthenticateOnUnsubscribe Reason: the request must be signed")
-    return ANONYMOUS
+    return identity
 
 
 @sns.ConfirmSubscription.writes(named_topic, always_allowed=True, proof=_bearer)
@@ -247,15 +290,26 @@ def confirm_subscription(
     if topic.missing is None:
         key = topics.keyring.account_key(topic.account, call.tx)
         try:
-            sealed = urlsafe_b64decode(req["Token"] + "=" * (-len(req["Token"]) % 4))
-            id_, until = json.loads(key.unwrap(sealed, _TOKEN, topic.row.id))
+            id_, until = json.loads(key.unwrap(notices.read_token(req["Token"]), _TOKEN, topic.row.id))
         except (Base64Error, ValueError, Tampered):
             raise invalid("Token") from None
-        row = next(
-            (each.row for each in topic.subscriptions if each.row.id == id_ and until > call.now), None
-        )
+        if until > call.now:
+            row = _to_confirm(call, topic, id_)
     if row is None:
         raise invalid("Token")
     guarded = row.guarded or req.get("AuthenticateOnUnsubscribe") == "true"
     topics.subscribe(call.tx, topic.row, row._replace(confirmed=True, guarded=guarded))
     return {"SubscriptionArn": row.arn}
+
+
+def _to_confirm(call: Call, topic: Topic, id_: str) -> SubscriptionRow | None:
+    """The subscription of a token, also one that was ended, unless its endpoint has another one by now."""
+    found = next((each.row for each in topic.subscriptions if each.row.id == id_), None)
+    if found is not None:
+        return found
+    row = call.part(Topics).begun_again(call.tx, topic.row, id_, call.now)
+    if row is None or any(
+        (each.row.protocol, each.row.endpoint) == (row.protocol, row.endpoint) for each in topic.subscriptions
+    ):
+        return None
+    return row

@@ -66,9 +66,10 @@ def new_topic(call: Call, request: Mapping[str, Any]) -> NewTopic:
 
 
 class Subscribed(Resource):
-    """A subscription, with its topic. Its topic's owner may do with it what its own may."""
+    """A subscription, with its topic. Its topic's owner may do with it what its own may. by_link: it is named by the
+    link that its endpoint was sent."""
 
-    __slots__ = ("row", "topic")
+    __slots__ = ("by_link", "row", "topic")
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class Subscribed(Resource):
         super().__init__(arn, account, type="AWS::SNS::Subscription", missing=missing)
         self.row = row
         self.topic = topic
+        self.by_link = False
 
     @property
     def found(self) -> tuple[SubscriptionRow, TopicRow]:

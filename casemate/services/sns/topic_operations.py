@@ -10,10 +10,10 @@ from casemate.api import sns
 from casemate.errors import AwsError
 from casemate.gate.markers import read_marker, write_marker
 from casemate.gate.operation import Need
-from casemate.services.sns import attributes
+from casemate.services.sns import attributes, delivery_policies
 from casemate.services.sns.naming import is_name
 from casemate.services.sns.policies import accepted
-from casemate.services.sns.quotas import TOPICS
+from casemate.services.sns.quotas import FIFO_TOPICS, TOPICS
 from casemate.services.sns.refusals import invalid
 from casemate.services.sns.targets import (
     AccountWide,
@@ -70,6 +70,8 @@ def create_topic(call: Call, req: sns.CreateTopicInput, topic: NewTopic) -> sns.
         return {"TopicArn": place.arn}
     if topics.count(call.tx, call.account, call.region) >= call.limit(TOPICS):
         raise AwsError("TopicLimitExceededException", "You have reached the topic limit")
+    if place.fifo and topics.count_fifo(call.tx, call.account, call.region) >= call.limit(FIFO_TOPICS):
+        raise AwsError("TopicLimitExceededException", "You have reached the topic limit")
     wanted.setdefault("Policy", attributes.default_policy(place))
     principals = accepted(call, wanted["Policy"])
     topics.create(call.tx, TopicRow(place, "", int(call.now), wanted, tags, principals))
@@ -101,7 +103,8 @@ def get_topic_attributes(
 ) -> sns.GetTopicAttributesResponse:
     """All that the topic has."""
     row = topic.row
-    confirmed = sum(each.row.confirmed for each in topic.subscriptions)
+    found = [each.row for each in topic.subscriptions if not each.row.lapsed(call.now)]
+    confirmed = sum(each.confirmed for each in found)
     return {
         "Attributes": {
             "DisplayName": "",
@@ -109,9 +112,9 @@ def get_topic_attributes(
             "TopicArn": topic.arn,
             "Owner": topic.account,
             "SubscriptionsConfirmed": str(confirmed),
-            "SubscriptionsPending": str(len(topic.subscriptions) - confirmed),
+            "SubscriptionsPending": str(len(found) - confirmed),
             "SubscriptionsDeleted": str(row.deleted),
-            "EffectiveDeliveryPolicy": attributes.effective_of_topic(row.attributes),
+            "EffectiveDeliveryPolicy": delivery_policies.effective_of_topic(row.attributes),
             **({"ContentBasedDeduplication": "false"} | dict(row.attributes) if row.place.fifo else {}),
         }
     }

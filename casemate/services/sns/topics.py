@@ -31,6 +31,9 @@ log = logging.getLogger("casemate.sns")
 
 DOMAIN = "sns.topics"
 
+PENDING_FOR = 3 * 86_400.0
+"""Seconds for which a subscription waits to be confirmed, and for which one that was ended may be begun again."""
+
 _TOPIC = "sns topic"
 _SUBSCRIPTION = "sns subscription"
 _SELECT = "SELECT account, region, name, id, created, settings, seal FROM sns_topics "
@@ -52,7 +55,7 @@ class TopicRow(NamedTuple):
 
 class SubscriptionRow(NamedTuple):
     """A subscription. attributes: those that were set; base: the URL of the server that the subscriber has called;
-    guarded: only who proves to be the owner may end it."""
+    guarded: only who proves to be the owner may end it; created: seconds since the epoch, 0 of old ones."""
 
     id: str
     topic: Place
@@ -63,6 +66,7 @@ class SubscriptionRow(NamedTuple):
     confirmed: bool
     base: str = ""
     guarded: bool = False
+    created: float = 0.0
 
     @property
     def arn(self) -> str:
@@ -71,6 +75,15 @@ class SubscriptionRow(NamedTuple):
     @property
     def raw(self) -> bool:
         return self.attributes.get("RawMessageDelivery") == "true"
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether only a signed request ends it, not the link in its messages."""
+        return self.guarded or self.protocol in ("sqs", "lambda")
+
+    def lapsed(self, now: float) -> bool:
+        """Whether it was not confirmed in time, so that it is as if it were not there."""
+        return not self.confirmed and self.created + PENDING_FOR < now
 
 
 class Subscription:
@@ -199,6 +212,15 @@ class Topics:
         assert row is not None
         return int(row[0])
 
+    def count_fifo(self, tx: Tx, account: str, region: str) -> int:
+        row = tx.one(
+            "SELECT COUNT(*) FROM sns_topics WHERE account = ? AND region = ? "
+            "AND substr(name, length(name) - 4) = '.fifo'",
+            (account, region),
+        )
+        assert row is not None
+        return int(row[0])
+
     # Changing, in a write's transaction.
 
     def create(self, tx: Tx, row: TopicRow) -> None:
@@ -218,18 +240,17 @@ class Topics:
     def delete(self, tx: Tx, row: TopicRow) -> None:
         """Remove the topic with its subscriptions."""
         tx.run(f"DELETE FROM sns_topics {_OF_ONE}", row.place)
-        for table in ("sns_subscriptions", "sns_remembered", "sns_sequences"):
+        for table in ("sns_subscriptions", "sns_remembered", "sns_sequences", "sns_ended"):
             tx.run(f"DELETE FROM {table} WHERE topic = ?", (row.id,))
+        tx.run("DELETE FROM sns_paces WHERE topic = ?", (row.place.arn,))
         tx.bump(DOMAIN)
 
     def subscribe(self, tx: Tx, topic: TopicRow, row: SubscriptionRow) -> None:
         """Make a subscription, or put another in place of the one of its id."""
-        sealed = self.keyring.account_key(topic.place.account, tx).wrap(
-            json.dumps([row.owner, *row[3:]]).encode(), _SUBSCRIPTION, topic.id, row.id
-        )
         tx.run(
-            "INSERT INTO sns_subscriptions (topic, id, account, region, owner, arn, endpoint, sealed) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (topic, id) DO UPDATE SET sealed = excluded.sealed",
+            "INSERT INTO sns_subscriptions (topic, id, account, region, owner, arn, endpoint, sealed, filtered) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (topic, id) DO UPDATE SET sealed = excluded.sealed, filtered = excluded.filtered",
             (
                 topic.id,
                 row.id,
@@ -238,14 +259,42 @@ class Topics:
                 row.owner,
                 row.arn,
                 sha256(f"{row.protocol} {row.endpoint}".encode()).hexdigest()[:40],
-                sealed,
+                self._sealed_subscription(tx, topic, row),
+                int("FilterPolicy" in row.attributes),
             ),
         )
         tx.bump(DOMAIN)
 
     def unsubscribe(self, tx: Tx, topic: TopicRow, row: SubscriptionRow) -> None:
         tx.run("DELETE FROM sns_subscriptions WHERE topic = ? AND id = ?", (topic.id, row.id))
+        tx.run("DELETE FROM sns_paces WHERE topic = ? AND subscription = ?", (topic.place.arn, row.arn))
         self.save(tx, topic._replace(deleted=topic.deleted + 1))
+
+    def filtered(self, tx: Tx, account: str, region: str) -> int:
+        """How many filter policies there are of an account's topics."""
+        row = tx.one(
+            "SELECT COUNT(*) FROM sns_subscriptions WHERE account = ? AND region = ? AND filtered = 1",
+            (account, region),
+        )
+        assert row is not None
+        return int(row[0])
+
+    # Subscriptions that were ended by the link in a message.
+
+    def remember_ended(self, tx: Tx, topic: TopicRow, row: SubscriptionRow, now: float) -> None:
+        tx.run("DELETE FROM sns_ended WHERE topic = ? AND until < ?", (topic.id, now))
+        tx.run(
+            "INSERT INTO sns_ended (topic, id, until, sealed) VALUES (?, ?, ?, ?)",
+            (topic.id, row.id, now + PENDING_FOR, self._sealed_subscription(tx, topic, row)),
+        )
+
+    def begun_again(self, tx: Tx, topic: TopicRow, id_: str, now: float) -> SubscriptionRow | None:
+        """One that was ended, and is to be there again; None where there is none. Raises Tampered."""
+        found = tx.one(
+            "DELETE FROM sns_ended WHERE topic = ? AND id = ? AND until >= ? RETURNING sealed",
+            (topic.id, id_, now),
+        )
+        return None if found is None else self._subscription(tx, topic, id_, found[0])
 
     # What rows are bound to.
 
@@ -259,6 +308,11 @@ class Topics:
         row = TopicRow(Place(account, region, name), topic_id, created, {}, {}, {})
         self.keyring.account_key(account, tx).unwrap(seal, _TOPIC, *_bound(row, text))
         return TopicRow(row.place, topic_id, created, *json.loads(text))
+
+    def _sealed_subscription(self, tx: Tx, topic: TopicRow, row: SubscriptionRow) -> bytes:
+        return self.keyring.account_key(topic.place.account, tx).wrap(
+            json.dumps([row.owner, *row[3:]]).encode(), _SUBSCRIPTION, topic.id, row.id
+        )
 
     def _subscription(self, tx: Tx, topic: TopicRow, id_: str, sealed: bytes) -> SubscriptionRow:
         text = self.keyring.account_key(topic.place.account, tx).unwrap(sealed, _SUBSCRIPTION, topic.id, id_)
