@@ -74,6 +74,7 @@ def test_only_what_aws_lets_everybody_needs_no_permission() -> None:
 def test_only_what_brings_a_proof_of_its_own_takes_no_signature() -> None:
     assert [repr(each) for each in SERVED if each.served and each.served.proof] == [
         "sns:ConfirmSubscription",
+        "sns:Unsubscribe",
         "sts:AssumeRoleWithSAML",
         "sts:AssumeRoleWithWebIdentity",
     ]

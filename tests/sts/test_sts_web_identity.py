@@ -344,8 +344,7 @@ def test_keys_are_fetched_from_configured_hosts_only(
         ci, role = ci_of(sts, running)
         with refused(
             "IDPCommunicationError",
-            "The identity provider's keys cannot be fetched: its address is not public, and the host is not "
-            "configured by name.",
+            "The identity provider's keys cannot be fetched: the server is not configured to reach this host.",
         ):
             ci.assume(role)
         issuer = Issuer("https://127.0.0.1")
@@ -357,7 +356,7 @@ def test_keys_are_fetched_from_configured_hosts_only(
         role = fetching[0].role(trusting(arn["OpenIDConnectProviderArn"]))
         with refused(
             "IDPCommunicationError",
-            "The identity provider's keys cannot be fetched: the server is not configured to ask this host.",
+            "The identity provider's keys cannot be fetched: the server is not configured to reach this host.",
         ):
             Ci(fetching[0], issuer).assume(role)
         assert running.asked == []
