@@ -62,11 +62,11 @@ def records(
         identity = b'%b,"invokedBy":"%b"}' % (identity[:-1], agent)
     resources = call.resources
     if len(resources) == 1:
-        owner, shown = resources[0].account, resources[0].audit
+        owner, shown = resources[0].holder, resources[0].audit
         elsewhere = owner != account and owner != "" and bool(shown)
     else:
         shown = b",".join([resource.audit for resource in resources if resource.audit])
-        elsewhere = any(resource.audit and resource.account not in ("", account) for resource in resources)
+        elsewhere = any(resource.audit and resource.holder not in ("", account) for resource in resources)
     second = int(call.now)
     if _second != second:
         _frames.clear()
@@ -96,7 +96,7 @@ def records(
     ]
     if not elsewhere:
         return [b"".join(parts)]
-    owners = {resource.account for resource in resources if resource.audit} - {account, ""}
+    owners = {resource.holder for resource in resources if resource.audit} - {account, ""}
     shared = new_uuid()
     shared_by = []
     for each in (*filter(None, (account,)), *sorted(owners)):

@@ -101,6 +101,9 @@ class Call:
     """What the call was authorised on, for the audit."""
     additional: bytes = b""
     """What the audit shows of the call besides, as a JSON object: CloudTrail's additionalEventData."""
+    noting: Callable[[Call, int, int], bytes] | None = None
+    """Makes ``additional`` once the answer is known, of its status and its body's size: of calls that somebody wants
+    to know more of."""
     records: Sequence[bytes] = ()
     """Audit records of the calls that this call asked of other services."""
     reply: Reply

@@ -342,9 +342,13 @@ class Gate:
             raise
         except Exception as error:
             refusal = _as_aws_error(error, child)
+            if child.noting is not None:
+                child.additional = child.noting(child, refusal.status, 0)
             keeper = call.acts_for or call
             keeper.records = [*keeper.records, *child.records, *self._records(child, None, refusal)]
             raise
+        if child.noting is not None:
+            child.additional = child.noting(child, 200, 0)
         keeper = call.acts_for or call
         keeper.records = [*keeper.records, *child.records, *self._records(child, result, None)]
         return result
@@ -631,6 +635,8 @@ class Gate:
             # 10. serialise: before the audit, so that an answer that cannot be written is audited as an error
             if error is None and result is not None and route is not None:
                 reply = call.reply if call.mutable else route.codec.reply(result, call.request_id)
+            if call.noting is not None:
+                self._note(call, reply, error, refusal)
             records = self._records(call, result, error, refusal)
         except Exception as defect:
             error = _as_aws_error(defect, call)
@@ -662,6 +668,20 @@ class Gate:
             call.outcome = error.code
         asked = [*call.records_before, *call.records] if call.done_before else call.records
         self._keep([*asked, *records] if asked else records, call)
+
+    def _note(
+        self, call: Call, reply: Reply | None, error: AwsError | None, refusal: BaseException | None
+    ) -> None:
+        """Have it noted what the answer is."""
+        if error is not None:
+            reply = _error_reply(call, refusal, error)
+        assert call.noting is not None
+        assert reply is not None
+        outgoing = call.outgoing if error is None else None
+        status, sent = reply.status, len(reply.body)
+        if outgoing is not None:
+            status, sent = outgoing.status or status, outgoing.length
+        call.additional = call.noting(call, status, sent)
 
     def _keep(self, records: Sequence[bytes], call: Call) -> None:
         """Put a call's records into the journal; its reply leaves when all of them are durable."""

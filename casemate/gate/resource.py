@@ -26,7 +26,7 @@ class Resource:
     is no such resource, so that who may not know does not learn it from the error.
     """
 
-    __slots__ = ("_audit", "account", "arn", "guarded", "missing", "policy", "shown", "type")
+    __slots__ = ("_audit", "account", "arn", "guarded", "holder", "missing", "policy", "shown", "type")
 
     beyond: Resource | None = None
     """A further resource that every permission is needed of as well: the access point by way of which a bucket is
@@ -44,6 +44,9 @@ class Resource:
     ) -> None:
         self.arn = arn
         self.account = account
+        self.holder = account
+        """The account in which it is, whose RCPs are over it and who gets a record of what is done with it: the
+        owner, but for what others own in it."""
         self.policy = policy
         self.guarded = guarded
         self.type = type
@@ -61,18 +64,13 @@ class Resource:
         shown = self._audit
         if shown is None:
             # Only now: what is resolved again in a transaction is shown once.
-            shown = self._audit = dumps({"accountId": self.account, "type": self.type, "ARN": self.arn})
+            shown = self._audit = dumps({"accountId": self.holder, "type": self.type, "ARN": self.arn})
         return shown
 
     @property
     def outside_rcps(self) -> bool:
         """Whether no resource control policy is over it, as over what is AWS's own in an account."""
         return False
-
-    @property
-    def holder(self) -> str:
-        """The account in which it is, whose RCPs are over it: the owner, but for what others own in it."""
-        return self.account
 
     def tags(self) -> Mapping[str, str]:
         """The resource's tags, for aws:ResourceTag."""

@@ -122,6 +122,7 @@ from casemate.services.organizations import state as organizations_state
 from casemate.services.organizations.limits import QUOTAS as ORGANIZATIONS_QUOTAS
 from casemate.services.organizations.model import ACCOUNT
 from casemate.services.organizations.state import Organizations
+from casemate.services.s3 import access_lines
 from casemate.services.s3 import buckets as s3_buckets
 from casemate.services.s3.access_points import AccessPoints
 from casemate.services.s3.bodies import Bodies
@@ -561,6 +562,7 @@ def _meter(
         *OBSERVERS,
         events_trail.observer(opened.store, buses, outbox),
         cloudtrail_observing.observer(opened.store, trails, organizations_of, opened.clock),
+        access_lines.observer(Buckets(opened.store, opened.keyring)),
     )
     return Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, observers)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from casemate.services.s3 import (
+    access_logs,
     acls,
     attributes,
     completing,
@@ -34,6 +35,7 @@ from casemate.services.s3 import (
     unconfigured,
     versioning,
 )
+from casemate.services.s3.access_delivery import DELIVER_LOGS, deliverer
 from casemate.services.s3.bodies import Bodies
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.collecting import COLLECT, SWEEP, collector, sweeper
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from casemate.store.jobs import Job
 
 __all__ = [
+    "access_logs",
     "acls",
     "attributes",
     "completing",
@@ -93,6 +96,7 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
     bodies = gate.parts[Bodies]
     return {
         COLLECT: collector(gate.store, bodies, gate.clock),
+        DELIVER_LOGS: deliverer(gate, buckets),
         LIFECYCLE: applier(
             gate.store, buckets, objects, gate.clock, record, lambda: gate.audits, gate.announcer
         ),

@@ -126,8 +126,13 @@ def of_document(policy: Mapping[str, Any], owner: str) -> Acl:
     if named != canonical(owner):
         # Nothing changes its owner by its list.
         raise access_denied()
+    return of_grants(policy["Grants"])
+
+
+def of_grants(given: Iterable[Mapping[str, Any]]) -> Acl:
+    """The list of a document's grants. Raises AwsError."""
     grants: dict[Grant, None] = {}
-    for each in policy["Grants"]:
+    for each in given:
         grantee, permission = each.get("Grantee", {}), each.get("Permission")
         member = _MEMBER_OF.get(grantee.get("Type", ""))
         if permission is None or member is None or member not in grantee:

@@ -15,6 +15,7 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
 from casemate.services.s3 import locks, sealing
+from casemate.services.s3.access_notes import note
 from casemate.services.s3.acls import settle
 from casemate.services.s3.bodies import INLINE, Bodies
 from casemate.services.s3.conditional import check_copied
@@ -109,6 +110,8 @@ def named_source(call: Call, request: Mapping[str, Any]) -> NamedObject:
         )
     name, key, version = found.groups()
     bucket = bucket_named(call, unquote(name))
+    if bucket.logged:
+        note(call, bucket, copied=True)
     must_be_owned_by(bucket, request.get("ExpectedSourceBucketOwner"))
     try:
         decoded = unquote_to_bytes(key).decode()

@@ -106,10 +106,6 @@ class ForeignObject(Object):
         self.account = owner_of(of.bucket, row.about)
         self.policy = of.bucket.denials
 
-    @property
-    def holder(self) -> str:
-        return self.bucket.account
-
     def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:  # noqa: ARG002
         permission = acl_rules.OF_OBJECT.get(action)
         if permission is None:
@@ -224,10 +220,13 @@ class NewObject(Object):
             if bucket.reach(bucket.acl, "WRITE", call) is Grade.NONE:
                 return Grade.NONE
             return _writable(call, bucket, find_object(call, bucket, self.key, None).row)
-        if action == "s3:PutObjectAcl" and writer(call, bucket) != bucket.account:
-            # What it makes is its own.
-            anonymous = call.identity.principal.kind == "anonymous"
-            return Grade.DIRECT if anonymous else Grade.ACCOUNT
+        if action == "s3:PutObjectAcl":
+            # What it makes is its own, or S3's own delivery.
+            kind = call.identity.principal.kind
+            if kind == "service":
+                return bucket.reach(bucket.acl, "WRITE", call)
+            if writer(call, bucket) != bucket.account:
+                return Grade.DIRECT if kind == "anonymous" else Grade.ACCOUNT
         return Grade.NONE
 
     def condition(self, key: str, call: Call, request: Mapping[str, Any]) -> Value:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from casemate.engine.policy import Grade, Policy
 from casemate.gate.resource import Resource, Value
 from casemate.services.s3 import acl_rules
+from casemate.services.s3.access_notes import AccessNote
 from casemate.services.s3.conditions import of_request, of_tags
 from casemate.services.s3.cors_rules import head_for
 from casemate.services.s3.naming import bucket_arn, point_arn
@@ -74,7 +75,7 @@ class Bucket(S3Resource):
     policy: what its bucket policy says, with what the account and the bucket block taken into account. point: the
     access point that the request goes by; blocks: what of public access is blocked, by its own settings and its
     account's; acls: whether access control lists count; acl: its own; denials: of its policy, what it says of objects
-    that others own.
+    that others own; logged: whether requests to it are.
     """
 
     __slots__ = (
@@ -84,6 +85,7 @@ class Bucket(S3Resource):
         "blocks",
         "denials",
         "id",
+        "logged",
         "name",
         "point",
         "region",
@@ -104,6 +106,7 @@ class Bucket(S3Resource):
         self.settings = row.settings
         self.beyond = self.point = None
         self.blocks = blocks or {}
+        self.logged = "Logging" in row.settings
         self.acls = self.ownership != "BucketOwnerEnforced"
         self.acl = acl_rules.private(row.account)
         self.denials: Policy | None = None
@@ -119,6 +122,11 @@ class Bucket(S3Resource):
         bucket = copy(self)
         bucket.beyond = bucket.point = point
         return bucket
+
+    @property
+    def owner_id(self) -> str:
+        """The canonical user id of its account."""
+        return acl_rules.canonical(self.account)
 
     @property
     def versioning(self) -> str:
@@ -175,7 +183,10 @@ class Bucket(S3Resource):
         unless given."""
         public = not self.blocks.get("IgnorePublicAcls")
         principal = call.identity.principal
-        return acl_rules.reach(acl, permission, principal, owner or self.account, public=public)
+        found = acl_rules.reach(acl, permission, principal, owner or self.account, public=public)
+        if found and isinstance(call.noting, AccessNote):
+            call.noting.acl_required = True
+        return found
 
     def granted(self, action: str, call: Call, request: Mapping[str, Any]) -> Grade:  # noqa: ARG002
         permission = acl_rules.OF_BUCKET.get(action) if self.acls else None

@@ -7,6 +7,7 @@ Ownership           an ObjectOwnership; '' where it was deleted, which is as Obj
 Acl                 a list of [grantee, permission], where it is not the owner's alone
 ObjectLock          an ObjectLockConfiguration
 Tags                values by name
+Logging             a LoggingEnabled, with TargetGrants as a list of [grantee, permission]
 Abac                "Enabled" or "Disabled"
 """
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from casemate.errors import AwsError
 from casemate.gate.call import Call
+from casemate.services.s3.access_notes import note
 from casemate.services.s3.access_points import AccessPoints
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.digests import check_document
@@ -98,6 +99,8 @@ def named_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
             raise other_region(call.region, bucket.region)
         # No signature tells a Region.
         call.region = bucket.region
+    if bucket.logged:
+        note(call, bucket)
     must_be_owned_by(bucket, request.get("ExpectedBucketOwner"))
     return bucket
 
@@ -121,6 +124,8 @@ def located_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
     bucket = bucket_named(call, request["Bucket"])
     if call.region not in (bucket.region, "us-east-1"):
         raise other_region(call.region, bucket.region)
+    if bucket.logged:
+        note(call, bucket)
     must_be_owned_by(bucket, request.get("ExpectedBucketOwner"))
     return bucket
 

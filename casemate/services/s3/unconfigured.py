@@ -22,14 +22,6 @@ def get_bucket_accelerate_configuration(
     return {}
 
 
-@s3.GetBucketLogging.reads(named_bucket)
-def get_bucket_logging(
-    call: Call, req: s3.GetBucketLoggingRequest, bucket: Bucket
-) -> s3.GetBucketLoggingOutput:
-    """That no bucket is logged."""
-    return {}
-
-
 @s3.GetBucketReplication.reads(named_bucket, Need("s3:GetReplicationConfiguration"))
 def get_bucket_replication(
     call: Call, req: s3.GetBucketReplicationRequest, bucket: Bucket
