@@ -89,7 +89,8 @@ def in_background(gate: Gate, work: Callable[[Call], T], *, reads: bool = False)
         nonlocal base
         base = Call(gate, _Inside(""), request_id, started, gate.clock.now())
         base.transaction, base.mutable, base.done_before = tx, not reads, done
-        return work(base), base.records
+        result = work(base)
+        return result, [*base.records_before, *base.records]
 
     while True:
         try:
@@ -99,7 +100,7 @@ def in_background(gate: Gate, work: Callable[[Call], T], *, reads: bool = False)
             continue
         except BaseException:
             if base is not None:
-                gate.record(base.records)
+                gate.record([*base.records_before, *base.records])
             raise
         gate.record(records)
         for tell in tuple(base.afterwards) if base is not None else ():

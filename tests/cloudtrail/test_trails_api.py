@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from cloudtrail_support import ACCOUNT, OTHER_ACCOUNT, REGION, Trail, fresh
 from server_support import refused
-from trails_support import bucket_policy, make_bucket, make_trail, trail_arn
+from trails_support import (
+    bucket_policy,
+    key_policy,
+    make_bucket,
+    make_role,
+    make_trail,
+    topic_policy,
+    trail_arn,
+)
 
 
 @pytest.fixture
@@ -261,35 +269,6 @@ def test_the_kms_key_must_let_cloudtrail(trail: Trail) -> None:
     assert "KmsKeyId" not in client.update_trail(Name=name, KmsKeyId="")
 
 
-def key_policy(arn: str) -> str:
-    """As "Configure AWS KMS key policies for CloudTrail" has it."""
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
-                    "Action": "kms:*",
-                    "Resource": "*",
-                },
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "cloudtrail.amazonaws.com"},
-                    "Action": "kms:GenerateDataKey*",
-                    "Resource": "*",
-                    "Condition": {
-                        "StringEquals": {"aws:SourceArn": arn},
-                        "StringLike": {
-                            "kms:EncryptionContext:aws:cloudtrail:arn": f"arn:aws:cloudtrail:*:{ACCOUNT}:trail/*"
-                        },
-                    },
-                },
-            ],
-        }
-    )
-
-
 def test_the_topic_must_let_cloudtrail(trail: Trail) -> None:
     name, client, sns = fresh("trail"), trail.of(), trail.of(service="sns")
     bucket, topic = make_bucket(trail, name), fresh("topic")
@@ -308,37 +287,6 @@ def test_the_topic_must_let_cloudtrail(trail: Trail) -> None:
     made = client.create_trail(Name=name, S3BucketName=bucket, SnsTopicName=topic)
     assert (made["SnsTopicARN"], made["SnsTopicName"]) == (arn, topic)
     assert "SnsTopicARN" not in client.update_trail(Name=name, SnsTopicName="")
-
-
-def topic_policy(topic: str, arn: str) -> str:
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "cloudtrail.amazonaws.com"},
-                    "Action": "SNS:Publish",
-                    "Resource": topic,
-                    "Condition": {"StringEquals": {"aws:SourceArn": arn}},
-                }
-            ],
-        }
-    )
-
-
-def make_role(trail: Trail, service: str = "cloudtrail.amazonaws.com", allowed: str = "logs:*") -> str:
-    iam, name = trail.of(service="iam"), fresh("role")
-    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    allow = {"Effect": "Allow", "Action": allowed, "Resource": "*"}
-    iam.put_role_policy(
-        RoleName=name,
-        PolicyName="own",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
-    )
-    return arn
 
 
 def test_the_log_group_and_the_role_must_let_cloudtrail(trail: Trail) -> None:

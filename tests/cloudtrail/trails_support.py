@@ -102,3 +102,63 @@ def eventually(find: Callable[[], T], holds: Callable[[T], object] = bool) -> T:
 
 def names(records: list[Any]) -> list[str]:
     return [record["eventName"] for record in records]
+
+
+def key_policy(arn: str) -> str:
+    """As "Configure AWS KMS key policies for CloudTrail" has it."""
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+                    "Action": "kms:*",
+                    "Resource": "*",
+                },
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "cloudtrail.amazonaws.com"},
+                    "Action": "kms:GenerateDataKey*",
+                    "Resource": "*",
+                    "Condition": {
+                        "StringEquals": {"aws:SourceArn": arn},
+                        "StringLike": {
+                            "kms:EncryptionContext:aws:cloudtrail:arn": f"arn:aws:cloudtrail:*:{ACCOUNT}:trail/*"
+                        },
+                    },
+                },
+            ],
+        }
+    )
+
+
+def topic_policy(topic: str, arn: str) -> str:
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "cloudtrail.amazonaws.com"},
+                    "Action": "SNS:Publish",
+                    "Resource": topic,
+                    "Condition": {"StringEquals": {"aws:SourceArn": arn}},
+                }
+            ],
+        }
+    )
+
+
+def make_role(trail: Trail, service: str = "cloudtrail.amazonaws.com", allowed: str = "logs:*") -> str:
+    iam, name = trail.of(service="iam"), fresh("role")
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    allow = {"Effect": "Allow", "Action": allowed, "Resource": "*"}
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+    )
+    return arn
