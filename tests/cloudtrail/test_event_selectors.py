@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -263,7 +263,7 @@ _OPERATORS = ("Equals", "StartsWith", "EndsWith", "NotEquals", "NotStartsWith", 
 def test_a_condition_selects_by_any_and_deselects_by_each(
     operators: dict[str, list[str]], value: str
 ) -> None:
-    holds = {
+    holds: dict[str, Callable[[str], bool]] = {
         "Equals": lambda each: value == each,
         "StartsWith": lambda each: value.startswith(each),
         "EndsWith": lambda each: value.endswith(each),
