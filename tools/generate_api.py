@@ -51,8 +51,12 @@ SERVED = (
     "events",
     "sns",
     "sqs",
+    "cloudwatch",
 )
 """botocore's names of the services that Casemate serves."""
+
+ACTION_PREFIXES = {"cloudwatch": "cloudwatch"}
+"""What the IAM actions of a service begin with, where that is not its signing name."""
 
 TARGET = Path(__file__).resolve().parent.parent / "casemate" / "api"
 
@@ -99,6 +103,7 @@ def render(service: str, model: ServiceModel) -> str:
     operations = [model.operation_model(name) for name in model.operation_names]
     types = _Types(operations)
     names = {operation.name: types.of_operation(operation) for operation in operations}
+    prefix = ACTION_PREFIXES.get(service, model.signing_name)
     blocks = [_enum(types.name(shape.name), shape) for shape in types.enums]
     blocks += [types.structure(shape) for shape in types.structures]
     blocks += [_empty(name) for name in types.empty]
@@ -124,7 +129,7 @@ def render(service: str, model: ServiceModel) -> str:
         *_indented(body),
         "",
         "",
-        *(_descriptor(service, model.signing_name, name, *names[name]) for name in names),
+        *(_descriptor(service, prefix, name, *names[name]) for name in names),
         "",
         "API: Final = Api(",
         f'    service="{service}",',
@@ -277,11 +282,10 @@ def _empty(name: str) -> str:
     return f"class {name}(TypedDict):\n    pass"
 
 
-def _descriptor(service: str, signing_name: str, name: str, request: str, response: str) -> str:
-    """One assignment, broken as ruff's formatter breaks it. The IAM actions of a service begin with its signing
-    name."""
+def _descriptor(service: str, prefix: str, name: str, request: str, response: str) -> str:
+    """One assignment, broken as ruff's formatter breaks it. prefix: of the IAM actions."""
     left = f"{name}: Operation[{request}, {response}] ="
-    names = f'"{service}", "{name}"' + (f', "{signing_name}"' if signing_name != service else "")
+    names = f'"{service}", "{name}"' + (f', "{prefix}"' if prefix != service else "")
     if len(f"{left} Operation({names})") <= LINE:
         return f"{left} Operation({names})"
     if len(f"{left} Operation(") <= LINE:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.api import ce as ce_api
 from casemate.api import cloudtrail as cloudtrail_api
+from casemate.api import cloudwatch as cloudwatch_api
 from casemate.api import events as events_api
 from casemate.api import iam as iam_api
 from casemate.api import kms as kms_api
@@ -52,6 +53,7 @@ from casemate.server.sealing import unseal
 from casemate.services import (
     ce,
     cloudtrail,
+    cloudwatch,
     events,
     iam,
     kms,
@@ -76,6 +78,7 @@ from casemate.services.cloudtrail.history import History
 from casemate.services.cloudtrail.quotas import QUOTAS as CLOUDTRAIL_QUOTAS
 from casemate.services.cloudtrail.signing_keys import SigningKeys
 from casemate.services.cloudtrail.trails import Trails
+from casemate.services.cloudwatch.metrics import Metrics
 from casemate.services.events import store as events_store
 from casemate.services.events import trail as events_trail
 from casemate.services.events.buses import Buses
@@ -172,6 +175,7 @@ log = logging.getLogger("casemate.server")
 SERVICES = (
     ce,
     cloudtrail,
+    cloudwatch,
     events,
     iam,
     kms,
@@ -191,6 +195,7 @@ MIGRATIONS = (
     discover("casemate.gate"),
     discover("casemate.services.ce"),
     discover("casemate.services.cloudtrail"),
+    discover("casemate.services.cloudwatch"),
     discover("casemate.services.events"),
     discover("casemate.services.iam"),
     discover("casemate.services.kms"),
@@ -208,6 +213,7 @@ MIGRATIONS = (
 APIS = (
     ce_api.API,
     cloudtrail_api.API,
+    cloudwatch_api.API,
     events_api.API,
     iam_api.API,
     kms_api.API,
@@ -464,6 +470,7 @@ def _build(
         LogDataKeys: LogDataKeys(opened.keyring),
         LogGroups: LogGroups(opened.store, opened.keyring),
         LogPolicies: LogPolicies(opened.store, opened.keyring),
+        Metrics: Metrics(opened.keyring, opened.root.derive("cloudwatch metric ids")),
         Objects: Objects(opened.keyring),
         Organizations: organizations_of,
         Parameters: Parameters(opened.store, opened.keyring),
@@ -664,6 +671,7 @@ def job_handlers(gate: Gate) -> dict[str, Callable[..., Any]]:
     """The background jobs of all services, by kind."""
     return {
         **cloudtrail.jobs(gate),
+        **cloudwatch.jobs(gate),
         **events.jobs(gate),
         **kms.jobs(gate),
         **logs.jobs(gate),
