@@ -39,7 +39,7 @@ def get_metric_data(
     call: Call, req: cloudwatch.GetMetricDataInput, target: AccountMetrics
 ) -> cloudwatch.GetMetricDataOutput:
     """The data of up to 500 metrics, each by a statistic and a period."""
-    queries = req["MetricDataQueries"]
+    queries: Sequence[Mapping[str, Any]] = req["MetricDataQueries"]
     _must_be_queries(call, queries)
     start, end = math.floor(req["StartTime"].timestamp()), math.ceil(req["EndTime"].timestamp())
     if start >= end:
@@ -79,7 +79,7 @@ def get_metric_data(
     return answer
 
 
-def _must_be_queries(call: Call, queries: Sequence[cloudwatch.MetricDataQuery]) -> None:
+def _must_be_queries(call: Call, queries: Sequence[Mapping[str, Any]]) -> None:
     """Raises ValidationError."""
     if not 0 < len(queries) <= MOST_QUERIES:
         raise unfit(f"The collection MetricDataQueries must have a size between 1 and {MOST_QUERIES}.")
@@ -113,7 +113,7 @@ def _must_be_queries(call: Call, queries: Sequence[cloudwatch.MetricDataQuery]) 
 
 
 def _values(
-    call: Call, query: cloudwatch.MetricDataQuery, start: int, end: int, new: Arrived
+    call: Call, query: Mapping[str, Any], start: int, end: int, new: Arrived
 ) -> Sequence[tuple[int, float]]:
     stat: Mapping[str, Any] = query["MetricStat"]
     period = stat["Period"]

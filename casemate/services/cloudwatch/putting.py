@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from casemate.api import cloudwatch
 from casemate.engine.metrics import Sample, of_set, of_values
@@ -64,7 +64,7 @@ def _read(datum: cloudwatch.MetricDatum, where: str, namespace: str, now: int) -
     return Datum(metric, resolution, at - at % resolution, datum.get("Unit", "None"), _sample(datum, where))
 
 
-def _sample(datum: cloudwatch.MetricDatum, where: str) -> Sample:
+def _sample(datum: Mapping[str, Any], where: str) -> Sample:
     given = [name for name in ("Value", "Values", "StatisticValues") if name in datum]
     if len(given) > 1:
         raise combined(
