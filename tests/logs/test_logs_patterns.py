@@ -132,6 +132,9 @@ def test_what_a_pattern_names() -> None:
     named = compile_pattern("[ip, ..., request, status, bytes]").extract(ACCESS)
     assert named == {
         "$ip": "127.0.0.1",
+        "$2": "Prod",
+        "$3": "frank",
+        "$4": "10/Oct/2000:13:25:15 -0700",
         "$request": "GET /index.html HTTP/1.0",
         "$status": "404",
         "$bytes": "1534",

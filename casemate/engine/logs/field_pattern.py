@@ -29,9 +29,12 @@ Fields = list[str]
 
 
 class FieldPattern(NamedTuple):
+    """names: of the fields that have one."""
+
     matches: Callable[[str], bool]
     extract: Callable[[str], Mapping[str, str]]
     regexes: int
+    names: frozenset[str]
 
 
 class _Wanted(NamedTuple):
@@ -66,9 +69,17 @@ def compile_fields(text: str) -> FieldPattern:
         return found is not None and all(each.test is None or each.test(value) for each, value in found)
 
     def extract(message: str) -> Mapping[str, str]:
-        return {f"${each.name}": value for each, value in aligned(message) or () if each.name}
+        """By name, or by number those that have none."""
+        if aligned(message) is None:
+            return {}
+        fields = fields_of(message)
+        names = [each.name for each in before] + [""] * (len(fields) - len(before) - len(after))
+        names += [each.name for each in after]
+        return {
+            f"${name or at}": value for at, (name, value) in enumerate(zip(names, fields, strict=True), 1)
+        }
 
-    return FieldPattern(matches, extract, regexes)
+    return FieldPattern(matches, extract, regexes, frozenset(each.name for each in (*before, *after)) - {""})
 
 
 def fields_of(message: str) -> Fields:

@@ -39,7 +39,7 @@ def get_metric_data(
     call: Call, req: cloudwatch.GetMetricDataInput, target: AccountMetrics
 ) -> cloudwatch.GetMetricDataOutput:
     """The data of up to 500 metrics, each by a statistic and a period."""
-    queries: Sequence[Mapping[str, Any]] = req["MetricDataQueries"]
+    queries = req["MetricDataQueries"]
     _must_be_queries(call, queries)
     start, end = math.floor(req["StartTime"].timestamp()), math.ceil(req["EndTime"].timestamp())
     if start >= end:
@@ -67,7 +67,7 @@ def get_metric_data(
         results.append(
             {
                 "Id": query["Id"],
-                "Label": query.get("Label", query["MetricStat"]["Metric"].get("MetricName", "")),
+                "Label": _label(query),
                 "Timestamps": [datetime.fromtimestamp(at, UTC) for at, _ in page],
                 "Values": [value for _, value in page],
                 "StatusCode": "PartialData" if cut else "Complete",
@@ -77,6 +77,11 @@ def get_metric_data(
     if more:
         answer["NextToken"] = write_marker(_SCOPE, str(given))
     return answer
+
+
+def _label(query: Mapping[str, Any]) -> str:
+    label: str = query.get("Label") or query["MetricStat"]["Metric"]["MetricName"]
+    return label
 
 
 def _must_be_queries(call: Call, queries: Sequence[Mapping[str, Any]]) -> None:

@@ -8,6 +8,8 @@ from casemate.services.logs import (
     encryption,
     group_operations,
     ingesting,
+    metric_defaults,
+    metric_filters,
     policies,
     retention,
     retrieving,
@@ -28,6 +30,7 @@ __all__ = [
     "group_operations",
     "ingesting",
     "jobs",
+    "metric_filters",
     "policies",
     "retrieving",
     "streams",
@@ -38,7 +41,9 @@ __all__ = [
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
     """The handlers of CloudWatch Logs' background jobs, by kind."""
+    by_id = gate.parts[Groups].by_id
     return {
-        retention.EXPIRE: retention.expirer(gate, gate.parts[Groups].by_id),
+        metric_defaults.KIND: metric_defaults.putter(gate, by_id, metric_filters.put_default),
+        retention.EXPIRE: retention.expirer(gate, by_id),
         retention.REMOVE: retention.remover(gate),
     }

@@ -195,7 +195,7 @@ def _described(tx: Tx, row: GroupRow) -> logs.LogGroup:
     shown: logs.LogGroup = {
         "logGroupName": row.name,
         "creationTime": row.created,
-        "metricFilterCount": 0,
+        "metricFilterCount": len(row.settings.get("metric_filters", ())),
         "arn": wildcard_arn(row),
         "storedBytes": int(stored[0]),
         "logGroupClass": row.settings.get("class", "STANDARD"),

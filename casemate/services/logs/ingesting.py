@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from casemate.api import logs
-from casemate.services.logs import batches, streams, subscriptions
+from casemate.services.logs import batches, metric_filters, streams, subscriptions
 from casemate.services.logs.encryption import DataKeys
 from casemate.services.logs.groups import Group
 from casemate.services.logs.refusals import invalid
@@ -53,6 +53,7 @@ def put_log_events(call: Call, req: logs.PutLogEventsRequest, group: Group) -> l
         data_key, cipher = call.part(DataKeys).to_write(call, group.row)
         batch_id = batches.put(call.tx, group.id, stream.id, accepted, now, stored, data_key, cipher)
         streams.received(call.tx, stream, accepted[0][0], accepted[-1][0], now, stored)
+        metric_filters.measure(call, group, accepted)
         subscriptions.deliver(call, group, batch_id, accepted)
     return answer
 

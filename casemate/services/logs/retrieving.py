@@ -7,13 +7,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from casemate.api import logs
-from casemate.engine.logs import PatternError, compile_pattern
 from casemate.gate.markers import read_marker, write_marker
 from casemate.services.logs import streams
 from casemate.services.logs.batches import Selection
 from casemate.services.logs.encryption import DataKeys
 from casemate.services.logs.events import Budget, Event, Position, ascending, descending, read_position
 from casemate.services.logs.groups import Group, GroupRow
+from casemate.services.logs.patterns import checked_pattern
 from casemate.services.logs.refusals import bad_token, invalid, no_stream
 from casemate.services.logs.targets import identified_group, identified_stream
 
@@ -101,10 +101,7 @@ def filter_log_events(
     """The events of a group, or of some of its streams, that a pattern means, in the order of time."""
     if not req.get("startFromHead", True):
         raise invalid("Only startFromHead is supported.")
-    try:
-        pattern = compile_pattern(req.get("filterPattern", ""))
-    except PatternError as error:
-        raise invalid(f"Invalid filter pattern: {error}") from None
+    pattern = checked_pattern(req.get("filterPattern", ""))
     names: dict[str, str] = {}
     ids = _streams(call, req, group, names)
     start = max(req.get("startTime", 0), oldest_shown(group.row, call.now))

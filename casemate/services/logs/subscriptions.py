@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from casemate.api import lambda_, logs
-from casemate.engine.logs import PatternError, compile_pattern
+from casemate.engine.logs import compile_pattern
 from casemate.errors import AwsError
 from casemate.gate.acting import Actor, act_as
 from casemate.gate.markers import read_marker, write_marker
@@ -27,6 +27,7 @@ from casemate.services.logs.encryption import PRINCIPAL
 from casemate.services.logs.events import Position
 from casemate.services.logs.groups import Group, Groups
 from casemate.services.logs.naming import group_arn
+from casemate.services.logs.patterns import checked_pattern
 from casemate.services.logs.refusals import bad_token, invalid
 from casemate.services.logs.targets import named_group
 
@@ -68,10 +69,7 @@ def put_subscription_filter(
     for name in ("applyOnTransformedLogs", "fieldSelectionCriteria", "emitSystemFields"):
         if req.get(name):
             raise invalid(f"{name} is not supported.")
-    try:
-        compile_pattern(req["filterPattern"])
-    except PatternError as error:
-        raise invalid(f"Invalid filter pattern: {error}") from None
+    checked_pattern(req["filterPattern"])
     try:
         lambda_.Invoke.ask(_by_logs(call, group), {"FunctionName": destination, "InvocationType": "DryRun"})
     except AwsError as refusal:

@@ -30,6 +30,11 @@ def named_group(call: Call, request: Mapping[str, Any]) -> Group:
     return _group(call, call.account, request["logGroupName"])
 
 
+def named_or_all_groups(call: Call, request: Mapping[str, Any]) -> Group | AccountWide:
+    """logGroupName or, without one, all groups of the caller's account."""
+    return named_group(call, request) if "logGroupName" in request else account_wide(call, request)
+
+
 def named_stream(call: Call, request: Mapping[str, Any]) -> Group:
     """logGroupName, as policies see its stream logStreamName."""
     return _group(call, call.account, request["logGroupName"], request["logStreamName"])
