@@ -144,7 +144,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    with _locked(shared / "postgres.json") as state:
+    with locked(shared / "postgres.json") as state:
         if not state:
             server = PostgresServer(Path(tempfile.mkdtemp(prefix="casemate-pg-", dir="/tmp")))
             server.create()
@@ -154,7 +154,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
             server = PostgresServer(Path(state["folder"]))
         state["users"] += 1
     yield server
-    with _locked(shared / "postgres.json") as state:
+    with locked(shared / "postgres.json") as state:
         state["users"] -= 1
         if not state["users"]:
             server.stop()
@@ -182,7 +182,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[dict[str, Any]]:
+def locked(path: Path) -> Iterator[dict[str, Any]]:
     """A JSON object in a file that one process at a time reads and writes."""
     with path.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

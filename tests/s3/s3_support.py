@@ -56,10 +56,11 @@ def seed() -> dict[str, Any]:
 
 
 class S3:
-    """A running server's S3, as its users see it."""
+    """A running server's S3, as its users see it. env: the server's, beyond what all servers have."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, env: Mapping[str, str] | None = None) -> None:
         self.server = server
+        self.env = env or {}
         self._clients: dict[tuple[str, str, str, bool], Any] = {}
         self._given: set[str] = set()
 
@@ -126,8 +127,8 @@ def allow(*actions: str, resource: str | list[str] = "*", **more: Any) -> dict[s
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[S3]:
+def s3_server(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[S3]:
     file = folder / "seed.json"
     file.write_text(json.dumps(seed()))
-    with running_server(folder, "--dev", "--seed", str(file)) as server:
-        yield S3(server)
+    with running_server(folder, "--dev", "--seed", str(file), env=env) as server:
+        yield S3(server, env)

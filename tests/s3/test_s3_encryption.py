@@ -36,7 +36,7 @@ def read(client: Any, bucket: str, name: str, **more: Any) -> bytes:
 
 def kms_calls(s3: S3, bucket: str) -> list[dict[str, Any]]:
     """What the audit has of KMS's calls for a bucket."""
-    shown = casemate("audit", "tail", "--json", "-n", "all", "--data", str(s3.server.data))
+    shown = casemate("audit", "tail", "--json", "-n", "all", "--data", str(s3.server.data), env=s3.env)
     assert shown.returncode == 0, shown.stderr
     records = [json.loads(line) for line in shown.stdout.splitlines()]
     return [
