@@ -1,7 +1,7 @@
 """What CloudWatch Logs takes in and searches: ``python bench/logs.py``.
 
 PutLogEvents with 1,000 events each on one worker, then FilterLogEvents over a million events, for a word that hardly
-any of them has and by a JSON pattern. Prints what it measured; asserts nothing but that all was found.
+any of them has and by a JSON pattern, and queries of Logs Insights over the same. Prints what it measured; asserts nothing but that all was found.
 """
 
 from __future__ import annotations
@@ -58,6 +58,19 @@ def scanned(client: Any, pattern: str) -> tuple[int, float, int]:
         token = {"nextToken": page["nextToken"]}
 
 
+def queried(client: Any, query: str) -> tuple[Any, float]:
+    """The results of a query of Logs Insights, and seconds."""
+    begun, now = time.perf_counter(), int(time.time())
+    made = client.start_query(
+        logGroupName=GROUP, queryString=query, startTime=now - 7200, endTime=now + 7200
+    )["queryId"]
+    while (found := client.get_query_results(queryId=made))["status"] in ("Scheduled", "Running"):
+        time.sleep(0.02)
+    if found["status"] != "Complete":
+        raise SystemExit(f"{query}: {found['status']}")
+    return found, time.perf_counter() - begun
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each of three runs")
@@ -95,6 +108,17 @@ def main() -> None:
             found, seconds, pages = scanned(client, pattern)
             print(
                 f"FilterLogEvents {pattern}: {found:,} of {args.events:,} in {seconds:.2f} s, {pages} pages"
+            )
+        for query in (
+            "filter user = 'u123456'",
+            "stats count(*) by status",
+            "filter status = 500 | stats avg(ms), pct(ms, 99), count_distinct(user) by path, bin(1m)",
+            'parse @message \'"user":"*"\' as who | stats count(*) as n by who | sort n desc | limit 10',
+        ):
+            result, seconds = queried(client, query)
+            scanned_events = int(result["statistics"]["recordsScanned"])
+            print(
+                f"Insights {query}: {len(result['results']):,} rows of {scanned_events:,} in {seconds:.2f} s"
             )
 
 

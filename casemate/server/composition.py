@@ -120,6 +120,8 @@ from casemate.services.logs import policy_store as logs_policies
 from casemate.services.logs.encryption import DataKeys as LogDataKeys
 from casemate.services.logs.groups import Groups as LogGroups
 from casemate.services.logs.policy_store import Policies as LogPolicies
+from casemate.services.logs.query_definitions import Definitions as LogDefinitions
+from casemate.services.logs.query_store import Queries as LogQueries
 from casemate.services.logs.quotas import QUOTAS as LOGS_QUOTAS
 from casemate.services.organizations import state as organizations_state
 from casemate.services.organizations.limits import QUOTAS as ORGANIZATIONS_QUOTAS
@@ -326,6 +328,7 @@ class Worker:
         self.deliverer.stop()
         self.meter.stop()
         self.gate.parts[LogLines].close()
+        self.gate.parts[LogQueries].close()
         self.threads.shutdown(wait=True)
         self.apart.shutdown(wait=True)
         self.moving.shutdown(wait=True)
@@ -470,6 +473,8 @@ def _build(
         LogDataKeys: LogDataKeys(opened.keyring),
         LogGroups: LogGroups(opened.store, opened.keyring),
         LogPolicies: LogPolicies(opened.store, opened.keyring),
+        LogDefinitions: LogDefinitions(opened.keyring),
+        LogQueries: LogQueries(opened.keyring),
         Metrics: Metrics(opened.keyring, opened.root.derive("cloudwatch metric ids")),
         Objects: Objects(opened.keyring),
         Organizations: organizations_of,

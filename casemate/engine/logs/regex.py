@@ -28,6 +28,17 @@ def _engine() -> tuple[Any, Any]:
     return engine, options
 
 
+def compiled_regex(text: str) -> Any:
+    """An expression with its groups, as RE2 has it. Raises ValueError."""
+    engine, _ = _engine()
+    options = engine.Options()
+    options.log_errors = False
+    try:
+        return engine.compile(text, options=options)
+    except engine.error:
+        raise ValueError("not a regular expression") from None
+
+
 def compile_regex(text: str) -> Callable[[str], bool]:
     """Whether a text has a part that the expression describes. Raises PatternError."""
     if _SUPPORTED.fullmatch(text) is None:

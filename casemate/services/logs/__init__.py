@@ -11,6 +11,10 @@ from casemate.services.logs import (
     metric_defaults,
     metric_filters,
     policies,
+    query_definitions,
+    query_operations,
+    querying,
+    records,
     retention,
     retrieving,
     streams,
@@ -32,6 +36,9 @@ __all__ = [
     "jobs",
     "metric_filters",
     "policies",
+    "query_definitions",
+    "query_operations",
+    "records",
     "retrieving",
     "streams",
     "subscriptions",
@@ -39,11 +46,13 @@ __all__ = [
 ]
 
 
-def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
+def jobs(gate: Gate) -> dict[str, Callable[[Job], object]]:
     """The handlers of CloudWatch Logs' background jobs, by kind."""
     by_id = gate.parts[Groups].by_id
     return {
         metric_defaults.KIND: metric_defaults.putter(gate, by_id, metric_filters.put_default),
+        querying.FORGET: querying.forgetter(gate),
+        querying.RUN: querying.runner(gate),
         retention.EXPIRE: retention.expirer(gate, by_id),
         retention.REMOVE: retention.remover(gate),
     }

@@ -63,8 +63,7 @@ def opened(
     group_id: str, batch: Batch, cipher: Cipher, pattern: FilterPattern | None
 ) -> Iterator[tuple[int, int, str]]:
     """(timestamp, index in the batch, message) of the events that the pattern means. Raises Tampered."""
-    names = _names(group_id, *batch[:5])
-    plain = zlib.decompress(cipher.unwrap(batch.data, PURPOSE, *names))
+    plain = plain_of(group_id, batch, cipher)
     if pattern is not None and not all(_written(word) in plain for word in pattern.needed):
         return
     timestamps, messages = orjson.loads(plain)
@@ -75,6 +74,11 @@ def opened(
     for index, message in enumerate(messages):
         if matches(message):
             yield timestamps[index], index, message
+
+
+def plain_of(group_id: str, batch: Batch, cipher: Cipher) -> bytes:
+    """A batch's JSON: timestamps and messages. Raises Tampered."""
+    return zlib.decompress(cipher.unwrap(batch.data, PURPOSE, *_names(group_id, *batch[:5])))
 
 
 def _names(
@@ -98,60 +102,79 @@ class Selection(NamedTuple):
     end: int
 
 
+class _Way(NamedTuple):
+    """An order in which batches are read. column: which orders them, then their ids; where, values: which batches are
+    meant."""
+
+    column: str
+    where: str
+    values: Callable[[Selection], tuple[int, ...]]
+    down: bool
+
+    def place(self, batch: Batch) -> tuple[int, str]:
+        return (batch.last_event if self.down else batch.first_event), batch.id
+
+
+_FORWARDS = _Way(
+    "first_event",
+    "first_event BETWEEN ? AND ? AND last_event >= ?",
+    lambda wanted: (wanted.start - LONGEST, wanted.end, wanted.start),
+    down=False,
+)
+_BACKWARDS = _Way(
+    "last_event",
+    "last_event BETWEEN ? AND ? AND first_event <= ?",
+    lambda wanted: (wanted.start, wanted.end + LONGEST, wanted.end),
+    down=True,
+)
+
+
 def forwards(tx: Tx, wanted: Selection) -> Iterator[Batch]:
     """By their first event."""
-    yield from _pages(
-        tx,
-        wanted,
-        lambda batch: (batch.first_event, batch.id),
-        "first_event BETWEEN ? AND ? AND last_event >= ?",
-        (wanted.start - LONGEST, wanted.end, wanted.start),
-        "first_event",
-        ">",
-    )
+    return _pages(tx, wanted, _FORWARDS)
 
 
 def backwards(tx: Tx, wanted: Selection) -> Iterator[Batch]:
     """By their last event, the latest first."""
-    yield from _pages(
-        tx,
-        wanted,
-        lambda batch: (batch.last_event, batch.id),
-        "last_event BETWEEN ? AND ? AND first_event <= ?",
-        (wanted.start, wanted.end + LONGEST, wanted.end),
-        "last_event",
-        "<",
-    )
+    return _pages(tx, wanted, _BACKWARDS)
 
 
-def _pages(
-    tx: Tx,
-    wanted: Selection,
-    place: Callable[[Batch], tuple[int, str]],
-    where: str,
-    values: tuple[int, ...],
-    column: str,
-    beyond: str,
-) -> Iterator[Batch]:
+def page(tx: Tx, wanted: Selection, after: Batch | None) -> list[Batch]:
+    """Some batches by their first event, those after one; none when there are no more."""
+    return _page(tx, wanted, _FORWARDS, after)
+
+
+def _pages(tx: Tx, wanted: Selection, way: _Way) -> Iterator[Batch]:
+    last: Batch | None = None
+    while found := _page(tx, wanted, way, last):
+        yield from found
+        if len(found) < _CHUNK:
+            return
+        last = found[-1]
+
+
+def _page(tx: Tx, wanted: Selection, way: _Way, last: Batch | None) -> list[Batch]:
     if wanted.streams is None:
         of, owners = "group_id = ?", [wanted.group_id]
     else:
         of, owners = f"stream_id IN ({', '.join('?' * len(wanted.streams))})", list(wanted.streams)
-    order = "ASC" if beyond == ">" else "DESC"
-    last: tuple[int, str] | None = None
-    while True:
-        further, at = ("", ()) if last is None else (f"AND ({column}, id) {beyond} (?, ?) ", last)
-        rows = tx.all(
-            f"SELECT {_COLUMNS} FROM logs_batches WHERE {of} AND {where} {further}"
-            f"ORDER BY {column} {order}, id {order} LIMIT {_CHUNK}",
-            (*owners, *values, *at),
-        )
-        for row in rows:
-            batch = Batch(*row)
-            last = place(batch)
-            yield batch
-        if len(rows) < _CHUNK:
-            return
+    order, beyond, column = ("DESC", "<", way.column) if way.down else ("ASC", ">", way.column)
+    further, at = ("", ()) if last is None else (f"AND ({column}, id) {beyond} (?, ?) ", way.place(last))
+    rows = tx.all(
+        f"SELECT {_COLUMNS} FROM logs_batches WHERE {of} AND {way.where} {further}"
+        f"ORDER BY {column} {order}, id {order} LIMIT {_CHUNK}",
+        (*owners, *way.values(wanted), *at),
+    )
+    return [Batch(*row) for row in rows]
+
+
+def by_id(tx: Tx, group_id: str, batch_id: str) -> Batch | None:
+    """One of a group's batches."""
+    row = tx.one(
+        f"SELECT {_COLUMNS} FROM logs_batches WHERE id = ? AND group_id = ?",
+        (batch_id, group_id),
+    )
+    return None if row is None else Batch(*row)
 
 
 def delete_before(tx: Tx, group_id: str, timestamp: int, limit: int) -> int:

@@ -83,18 +83,20 @@ class DataKeys:
         self._trusted[data_key] = (cipher, call.now)
         return cipher
 
-    def to_read(self, call: Call, group: GroupRow) -> Ciphers:
-        """What opens a group's batches in this request."""
-        return Ciphers(call, group, self._keyring)
+    def to_read(self, call: Call, group: GroupRow, opened: dict[str, Cipher] | None = None) -> Ciphers:
+        """What opens a group's batches in this request. opened: the ciphers of a request that takes several
+        transactions, kept by its caller."""
+        return Ciphers(call, group, self._keyring, {} if opened is None else opened)
 
 
 class Ciphers:
     """The ciphers of a group's batches by data key, each asked of KMS once."""
 
-    def __init__(self, call: Call, group: GroupRow, keyring: Keyring) -> None:
+    def __init__(self, call: Call, group: GroupRow, keyring: Keyring, opened: dict[str, Cipher]) -> None:
         self._call = call
         self._group = group
-        self._ciphers: dict[str, Cipher] = {"": keyring.account_key(group.account, call.tx)}
+        self._ciphers = opened
+        opened.setdefault("", keyring.account_key(group.account, call.tx))
 
     def __getitem__(self, data_key: str) -> Cipher:
         """Raises AccessDeniedException when KMS refuses."""

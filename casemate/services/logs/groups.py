@@ -54,7 +54,7 @@ class GroupRow(NamedTuple):
 class Group(Resource):
     """A log group as operations use it. ``with_stream`` is what policies see of one of its streams."""
 
-    __slots__ = ("row", "stream")
+    __slots__ = ("beyond", "row", "stream")
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class Group(Resource):
         super().__init__(arn, account, policy=policy, missing=missing)
         self.row = row
         self.stream = stream
+        self.beyond: Resource | None = None
 
     @property
     def name(self) -> str:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from casemate.gate.call import Call
 
 
-def _group(call: Call, account: str, name: str, stream: str = "", *, for_tags: bool = False) -> Group:
+def group_named(call: Call, account: str, name: str, stream: str = "", *, for_tags: bool = False) -> Group:
+    """An account's group of that name, in the call's Region."""
     place = (account, call.region, name)
     row = call.part(Groups).find(call, place)
     policy = call.part(Policies).of(call, account, call.region)
@@ -27,7 +28,7 @@ def _group(call: Call, account: str, name: str, stream: str = "", *, for_tags: b
 
 def named_group(call: Call, request: Mapping[str, Any]) -> Group:
     """logGroupName, of the caller's account."""
-    return _group(call, call.account, request["logGroupName"])
+    return group_named(call, call.account, request["logGroupName"])
 
 
 def named_or_all_groups(call: Call, request: Mapping[str, Any]) -> Group | AccountWide:
@@ -37,7 +38,7 @@ def named_or_all_groups(call: Call, request: Mapping[str, Any]) -> Group | Accou
 
 def named_stream(call: Call, request: Mapping[str, Any]) -> Group:
     """logGroupName, as policies see its stream logStreamName."""
-    return _group(call, call.account, request["logGroupName"], request["logStreamName"])
+    return group_named(call, call.account, request["logGroupName"], request["logStreamName"])
 
 
 class NewGroup(Group):
@@ -71,9 +72,9 @@ def _identified(call: Call, request: Mapping[str, Any], stream: str) -> Group:
     if (name is None) == (identifier is None):
         raise invalid("Exactly one of logGroupName and logGroupIdentifier must be specified.")
     if identifier is None:
-        return _group(call, call.account, str(name), stream)
+        return group_named(call, call.account, str(name), stream)
     account, name = read_identifier(identifier, call.account, call.region)
-    return _group(call, account, name, stream)
+    return group_named(call, account, name, stream)
 
 
 def associated_group(call: Call, request: Mapping[str, Any]) -> Group:
@@ -82,11 +83,11 @@ def associated_group(call: Call, request: Mapping[str, Any]) -> Group:
     if (name is None) == (identifier is None):
         raise invalid("Exactly one of logGroupName and resourceIdentifier must be specified.")
     if identifier is None:
-        return _group(call, call.account, str(name))
+        return group_named(call, call.account, str(name))
     found = read_arn(identifier)
     if found is None or found[:2] != (call.region, call.account):
         raise invalid(f"Invalid resourceIdentifier: {identifier}")
-    return _group(call, call.account, found[2])
+    return group_named(call, call.account, found[2])
 
 
 def tagged_group(call: Call, request: Mapping[str, Any]) -> Group:
@@ -98,12 +99,12 @@ def tagged_group(call: Call, request: Mapping[str, Any]) -> Group:
     if (region, account) != (call.region, call.account):
         row = GroupRow(account, region, name, "", 0, {})
         return Group(row, for_tags=True, missing=no_group())
-    return _group(call, account, name, for_tags=True)
+    return group_named(call, account, name, for_tags=True)
 
 
 def group_for_tags(call: Call, request: Mapping[str, Any]) -> Group:
     """logGroupName, of the operations on tags that came before those by ARN."""
-    return _group(call, call.account, request["logGroupName"], for_tags=True)
+    return group_named(call, call.account, request["logGroupName"], for_tags=True)
 
 
 def anywhere(call: Call, request: Mapping[str, Any]) -> Resource:
