@@ -1,7 +1,8 @@
 """What CloudWatch Logs takes in and searches: ``python bench/logs.py``.
 
-PutLogEvents with 1,000 events each on one worker, then FilterLogEvents over a million events, for a word that hardly
-any of them has and by a JSON pattern, and queries of Logs Insights over the same. Prints what it measured; asserts nothing but that all was found.
+PutLogEvents with 1,000 events each on one worker, without and with a metric filter; then FilterLogEvents over a
+million events, for a word that hardly any of them has and by a JSON pattern, and queries of Logs Insights over the
+same. Prints what it measured; asserts nothing but that all was found.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def queried(client: Any, query: str) -> tuple[Any, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each of three runs")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each of five runs")
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--events", type=int, default=1_000_000, help="to search")
     args = parser.parse_args()
@@ -85,10 +86,24 @@ def main() -> None:
         client.create_log_stream(logGroupName=GROUP, logStreamName=STREAM)
         target.requests["PutLogEvents"] = batches(client, 64)
         size = len(target.requests["PutLogEvents"][0])
-        for _ in range(3):
+        for kind in ("", "", "", " with a metric filter", " with a metric filter"):
+            if kind:
+                client.put_metric_filter(
+                    logGroupName=GROUP,
+                    filterName="took",
+                    filterPattern="{ $.status = 500 }",
+                    metricTransformations=[
+                        {
+                            "metricName": "took",
+                            "metricNamespace": "Bench",
+                            "metricValue": "$.ms",
+                            "dimensions": {"path": "$.path"},
+                        }
+                    ],
+                )
             run = measure(target, "PutLogEvents", folder, args.connections, args.seconds)
             print(
-                f"PutLogEvents: {run.rate * BATCH:,.0f} events/s in requests of {size:,} bytes, "
+                f"PutLogEvents{kind}: {run.rate * BATCH:,.0f} events/s in requests of {size:,} bytes, "
                 f"{run.cpu / BATCH:.2f} µs CPU an event, p99 {run.p99:.1f} ms, {run.failures} failed"
             )
         client.delete_log_group(logGroupName=GROUP)

@@ -204,7 +204,7 @@ def test_queries_that_are_refused(logs: Logs) -> None:
     window: dict[str, Any] = {"startTime": now - 60, "endTime": now}
     with pytest.raises(ClientError) as malformed:
         client.start_query(logGroupName=group, queryString="fields a | foo", **window)
-    response = malformed.value.response
+    response: Any = malformed.value.response
     assert (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]) == (
         "MalformedQueryException",
         400,
