@@ -107,6 +107,7 @@ from casemate.services.kms.quotas import QUOTAS as KMS_QUOTAS
 from casemate.services.kms.recipients import TrustedRoots
 from casemate.services.lambda_ import event_queue as lambda_events
 from casemate.services.lambda_ import functions as lambda_functions
+from casemate.services.lambda_ import mapping_rows as lambda_mappings
 from casemate.services.lambda_.dispatching import EventDispatcher
 from casemate.services.lambda_.event_queue import EventQueue
 from casemate.services.lambda_.execution.doors import Doors
@@ -114,6 +115,8 @@ from casemate.services.lambda_.execution.environment import Settings as Executio
 from casemate.services.lambda_.execution.environments import Environments
 from casemate.services.lambda_.functions import Functions
 from casemate.services.lambda_.log_lines import LogLines
+from casemate.services.lambda_.mapping_rows import Mappings
+from casemate.services.lambda_.polling import Poller
 from casemate.services.lambda_.quotas import QUOTAS as LAMBDA_QUOTAS
 from casemate.services.logs import groups as logs_groups
 from casemate.services.logs import policy_store as logs_policies
@@ -259,6 +262,7 @@ DOMAINS = (
     iam_store.DOMAIN,
     jobs.DOMAIN,
     lambda_events.DOMAIN,
+    lambda_mappings.DOMAIN,
     logs_groups.DOMAIN,
     logs_policies.DOMAIN,
     organizations_state.DOMAIN,
@@ -314,6 +318,7 @@ class Worker:
     dispatcher: Dispatcher
     doors: Doors
     invocations: EventDispatcher
+    poller: Poller
     deliverer: Deliverer
 
     def close(self) -> None:
@@ -321,8 +326,10 @@ class Worker:
         closes last. Functions are ended first, for others may wait for them."""
         self.opened.store.leave()
         self.invocations.stopping()
+        self.poller.stopping()
         self.gate.parts[Environments].close()
         self.invocations.stop()
+        self.poller.stop()
         self.jobs.stop()
         self.dispatcher.stop()
         self.deliverer.stop()
@@ -411,6 +418,7 @@ def open_worker(
         Dispatcher(gate),
         doors,
         EventDispatcher(gate),
+        Poller(gate),
         Deliverer(gate),
     )
 
@@ -451,6 +459,7 @@ def _build(
         Environments: _environments(settings, doors or Doors(None)),
         EventQueue: EventQueue(opened.store, opened.keyring),
         LogLines: LogLines(),
+        Mappings: Mappings(opened.keyring),
         Grants: opened.keys.grants,
         Hosts: Hosts(settings.egress),
         Mail: Mail(settings.smtp),

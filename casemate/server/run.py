@@ -210,6 +210,7 @@ async def _serve(
     worker.dispatcher.start()
     worker.deliverer.start()
     worker.invocations.start()
+    worker.poller.start()
     counters = Counters()
 
     def ready() -> None:

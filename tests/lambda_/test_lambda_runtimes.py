@@ -14,7 +14,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -33,13 +33,14 @@ from casemate.services.lambda_.event_queue import Event as Waiting
 from casemate.services.lambda_.event_queue import EventQueue, Taken
 from casemate.services.lambda_.execution.doors import Doors
 from casemate.services.lambda_.execution.environment import Plan, Settings
-from casemate.services.lambda_.execution.environments import Environments, Key
+from casemate.services.lambda_.execution.environments import Environments, Exhausted, Key
 from casemate.services.lambda_.execution.http import BadRequest, Connection
 from casemate.services.lambda_.execution.isolation import isolated
 from casemate.services.lambda_.execution.runtime_api import Event, Outcome, RuntimeApi
 from casemate.services.lambda_.naming import Place
 from casemate.services.lambda_.running import Result
 from casemate.services.lambda_.runtimes import architecture, find_runtime
+from casemate.services.lambda_.sharing import share_of_one
 
 CLIENTS = Path(packages.__file__).parent / "clients"
 
@@ -523,6 +524,9 @@ def test_a_node_that_is_installed_among_other_files_is_not_used(program: str, th
 # --- environments
 
 
+_KEY = Key("111122223333", "f", 0, "r")
+
+
 def _environments(folder: Path) -> Environments:
     return Environments(Settings("none", (), ()), Doors(None), folder / "run" / "lambda", most=2, idle=10.0)
 
@@ -583,7 +587,7 @@ def test_an_environment_that_nobody_serves_leaves_nothing(tmp_path: Path) -> Non
         return Plan(own, folder, {"_HANDLER": "index.x"}, 3.0, 128, 512)
 
     def attempt() -> None:
-        with pytest.raises(RuntimeError, match="nobody"), environments.of(Key("f", 0, "r"), plan):
+        with pytest.raises(RuntimeError, match="nobody"), environments.of(_KEY, plan, lambda: True):
             raise AssertionError("it was started")
 
     attempt()
@@ -608,3 +612,20 @@ def _command(pid: str) -> str:
 def test_doors_are_served_by_nobody_without_a_loop() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(RuntimeError, match="nobody"):
         Doors(None).to_api(listener)
+
+
+def test_one_account_does_not_have_all_environments(tmp_path: Path) -> None:
+    environments = _environments(tmp_path)
+    other = _KEY.account.replace("1", "4")
+    with ExitStack() as taken:
+        for _ in range(share_of_one(environments._most)):
+            taken.enter_context(environments._place(_KEY.account, lambda: False))
+        with pytest.raises(Exhausted), environments._place(_KEY.account, lambda: False):
+            pass
+        with environments._place(other, lambda: False):
+            pass
+        # Where nobody else has functions, none is kept for them.
+        with environments._place(_KEY.account, lambda: True):
+            pass
+    assert not environments._used
+    environments.close()

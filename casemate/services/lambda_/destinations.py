@@ -84,7 +84,7 @@ def check(call: Call, version: Version, source: str, arn: str) -> None:
         raise invalid("You can't specify the function as a destination for itself.")
     if not _served(call, kind):
         raise unserved(f"Destinations of {kind.service}")
-    if not _may(call, _actor(version.settings["Role"], source), kind, arn, parts[3]):
+    if not may(call, _actor(version.settings["Role"], source), kind.action, arn, parts[3]):
         raise invalid(
             f"The function's execution role does not have permissions to call {kind.operation} on {arn}"
         )
@@ -113,7 +113,7 @@ def check_dead_letters(call: Call, place: Place, settings: Mapping[str, Any]) ->
     kind = _KINDS[parts[1]]
     if not _served(call, kind):
         raise unserved(f"Dead letters to {kind.service}")
-    if not _may(call, _actor(settings["Role"], place.arn), kind, arn, parts[3]):
+    if not may(call, _actor(settings["Role"], place.arn), kind.action, arn, parts[3]):
         raise invalid(
             f"The provided execution role does not have permissions to call {kind.operation} on "
             f"{kind.service.upper()}"
@@ -145,10 +145,10 @@ def bury(call: Call, version: Version, source: str, event: Event, result: Result
     operation.ask(act_as(call, _actor(version.settings["Role"], source)), request)
 
 
-def _may(call: Call, actor: Actor, kind: Kind, arn: str, account: str) -> bool:
-    """Whether a role may do it, as far as its own policies tell."""
+def may(call: Call, actor: Actor, action: str, arn: str, account: str) -> bool:
+    """Whether a role may do it, as far as its own policies tell. account: the resource's."""
     reached = Resource(arn, account, policy=None if account == actor.account else _ANYBODY)
-    return decide(act_as(call, actor), kind.action, reached, {}).allowed
+    return decide(act_as(call, actor), action, reached, {}).allowed
 
 
 def give(call: Call, version: Version, source: str, arn: str, record: Mapping[str, Any]) -> None:

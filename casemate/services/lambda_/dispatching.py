@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,7 @@ from casemate.services.lambda_.invoking import drawn_version
 from casemate.services.lambda_.naming import LATEST
 from casemate.services.lambda_.rows import EventConfig, Row, Version
 from casemate.services.lambda_.running import Result, Wanted, run
+from casemate.services.lambda_.sharing import share_of_one
 from casemate.services.lambda_.targets import version_of
 
 if TYPE_CHECKING:
@@ -103,7 +105,9 @@ class EventDispatcher:
                 ):
                     seen, looked = generation, now
                     while self._gate.audits and len(self._running) < _AT_ONCE and not self._stopping.is_set():
-                        taken = self._queue.take(self._gate.clock.now(), set(self._running))
+                        taken = self._queue.take(
+                            self._gate.clock.now(), set(self._running), self._busy_accounts()
+                        )
                         if taken is None:
                             break
                         if pool is None:
@@ -121,6 +125,17 @@ class EventDispatcher:
             self._queue.told.wait(_STEP)
         if pool is not None:
             pool.shutdown(wait=True)
+
+    def _busy_accounts(self) -> list[str]:
+        """Those that run as many events as they may while others have functions, too."""
+        running = Counter(taken.event.place.account for taken in list(self._running.values()))
+        many = [account for account, number in running.items() if number >= share_of_one(_AT_ONCE)]
+        if not many:
+            return []
+        functions: Functions = self._gate.parts[Functions]
+        return self._gate.store.read(
+            lambda tx: [account for account in many if not functions.are_all_of(tx, account)]
+        )
 
     def _run(self, taken: Taken) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from orjson import dumps, loads
@@ -75,17 +76,19 @@ class EventQueue:
 
         return self._store.read(look)
 
-    def take(self, now: float, running: set[str]) -> Taken | None:
+    def take(self, now: float, running: set[str], busy: Sequence[str] = ()) -> Taken | None:
         """The event that has been due for longest. running: the ids of those that this worker runs, which are left
-        alone even if their leases have run out. One that cannot be read is removed."""
+        alone even if their leases have run out; busy: the accounts that have enough of it for now. One that cannot
+        be read is removed."""
+        others = f" AND account NOT IN ({', '.join('?' * len(busy))})" if busy else ""
 
         def claim(tx: Tx) -> tuple[str, str, int, bytes, Event | None] | None:
             but = f" AND id NOT IN ({', '.join('?' * len(running))})" if running else ""
             row = tx.one(
                 "UPDATE lambda_events SET lease_until = ?, epoch = epoch + 1 WHERE id = "
-                f"(SELECT id FROM lambda_events WHERE due <= ? AND lease_until <= ?{but} "
+                f"(SELECT id FROM lambda_events WHERE due <= ? AND lease_until <= ?{but}{others} "
                 "ORDER BY due LIMIT 1 /*pg FOR UPDATE SKIP LOCKED */) RETURNING id, account, epoch, sealed",
-                (now + LEASE, now, now, *running),
+                (now + LEASE, now, now, *running, *busy),
             )
             if row is None:
                 return None
@@ -98,7 +101,8 @@ class EventQueue:
         while True:
             if not self._store.read(
                 lambda tx: tx.one(
-                    "SELECT 1 FROM lambda_events WHERE due <= ? AND lease_until <= ? LIMIT 1", (now, now)
+                    f"SELECT 1 FROM lambda_events WHERE due <= ? AND lease_until <= ?{others} LIMIT 1",
+                    (now, now, *busy),
                 )
             ):
                 return None

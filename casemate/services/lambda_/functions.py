@@ -105,6 +105,10 @@ class Functions:
             total += opened_row(key, Place(account, region, name), sealed).reserved or 0
         return total
 
+    def are_all_of(self, tx: Tx, account: str) -> bool:
+        """Whether no other account has any."""
+        return tx.one("SELECT 1 FROM lambda_functions WHERE account <> ? LIMIT 1", (account,)) is None
+
     # Changing, in a write's transaction.
 
     def create(self, tx: Tx, row: Row, latest: Version) -> None:

@@ -18,6 +18,7 @@ from casemate.services.lambda_ import packages, variables
 from casemate.services.lambda_.execution.environment import Environment, Failure, Plan
 from casemate.services.lambda_.execution.environments import Environments, Exhausted, Key, NotIsolated
 from casemate.services.lambda_.execution.runtime_api import Event
+from casemate.services.lambda_.functions import Functions
 from casemate.services.lambda_.log_lines import Logged, LogLines
 from casemate.services.lambda_.naming import SERVICE, Place, qualified
 from casemate.services.lambda_.rows import Row, Version
@@ -70,9 +71,11 @@ def run(gate: Gate, wanted: Wanted) -> Result:
             raise throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
         # By a clock that was moved meanwhile, an environment's credentials may have expired.
         moved = round((gate.clock.now() - time.time()) / 60)
-        key = Key(row.id, version.number, f"{version.revision} {moved}" if moved else version.revision)
+        revision = f"{version.revision} {moved}" if moved else version.revision
+        key = Key(row.place.account, row.id, version.number, revision)
         try:
-            environment = stack.enter_context(environments.of(key, partial(_plan, gate, row.place, version)))
+            plan = partial(_plan, gate, row.place, version)
+            environment = stack.enter_context(environments.of(key, plan, partial(_alone, gate, key.account)))
         except Exhausted:
             raise throttled("ConcurrentInvocationLimitExceeded") from None
         except NotIsolated as error:
@@ -87,6 +90,12 @@ def run(gate: Gate, wanted: Wanted) -> Result:
                 "ServiceException", f"The execution environment failed: {error.reason}.", 500
             ) from None
         return _invoke(gate, environments, environment, wanted)
+
+
+def _alone(gate: Gate, account: str) -> bool:
+    functions = gate.parts[Functions]
+    alone: bool = gate.store.read(lambda tx: functions.are_all_of(tx, account))
+    return alone
 
 
 def _invoke(gate: Gate, environments: Environments, environment: Environment, wanted: Wanted) -> Result:

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple
 from casemate.services.lambda_.execution.doors import Doors
 from casemate.services.lambda_.execution.environment import Environment, Failure, Plan, Settings
 from casemate.services.lambda_.execution.isolation import obstacle
+from casemate.services.lambda_.sharing import may_have_one_more, share_of_one
 
 log = logging.getLogger("casemate.lambda")
 
@@ -35,8 +37,9 @@ _SWEEP = 5.0
 
 
 class Key(NamedTuple):
-    """What an environment is of. function: its id; number, revision: of the version."""
+    """What an environment is of. account: the function's; function: its id; number, revision: of the version."""
 
+    account: str
     function: str
     number: int
     revision: str
@@ -68,6 +71,8 @@ class Environments:
         self._idle: dict[Key, list[Environment]] = {}
         self._busy: set[Environment] = set()
         self._starting = 0
+        self._used: Counter[str] = Counter()
+        """How many are at work, by account."""
         self._closed = False
         self._code: Path | None = None
         self._unpacking = threading.Lock()
@@ -79,18 +84,37 @@ class Environments:
         return f"<Environments, {len(self._busy)} at work>"
 
     @contextmanager
-    def of(self, key: Key, plan: Callable[[], Plan]) -> Iterator[Environment]:
-        """An environment for one invocation. plan: what one is made of, asked for when a new one is needed. The
-        caller takes ``discard`` for one that is not to be used again. Raises Exhausted, NotIsolated, Failure."""
-        environment = self._take(key)
-        if environment is None:
-            environment = self._make(plan)
+    def of(self, key: Key, plan: Callable[[], Plan], alone: Callable[[], bool]) -> Iterator[Environment]:
+        """An environment for one invocation. plan: what one is made of, asked for when a new one is needed; alone:
+        tells whether no other account has functions. The caller takes ``discard`` for one that is not to be used
+        again. Raises Exhausted, NotIsolated, Failure."""
+        with self._place(key.account, alone):
+            environment = self._take(key)
+            if environment is None:
+                environment = self._make(plan)
+            try:
+                yield environment
+            except BaseException:
+                self.discard(environment)
+                raise
+            self._give_back(key, environment)
+
+    @contextmanager
+    def _place(self, account: str, alone: Callable[[], bool]) -> Iterator[None]:
+        """One of those that an account may have. Raises Exhausted."""
+        # Only where it has many is it asked whether others could want some.
+        shares = share_of_one(self._most) <= self._used[account] and not alone()
+        with self._lock:
+            if not may_have_one_more(self._used[account], 0, self._most, alone=not shares):
+                raise Exhausted
+            self._used[account] += 1
         try:
-            yield environment
-        except BaseException:
-            self.discard(environment)
-            raise
-        self._give_back(key, environment)
+            yield
+        finally:
+            with self._lock:
+                self._used[account] -= 1
+                if not self._used[account]:
+                    del self._used[account]
 
     def discard(self, environment: Environment) -> None:
         """End an environment that is in use."""
@@ -160,7 +184,7 @@ class Environments:
             if self._closed:
                 raise Exhausted
             found: Environment | None = None
-            for other in [each for each in self._idle if each[:2] == key[:2] and each != key]:
+            for other in [each for each in self._idle if each[:3] == key[:3] and each != key]:
                 old += self._idle.pop(other)
             idle = self._idle.get(key, [])
             while idle and found is None:
