@@ -101,6 +101,8 @@ class Call:
     """What the call was authorised on, for the audit."""
     additional: bytes = b""
     """What the audit shows of the call besides, as a JSON object: CloudTrail's additionalEventData."""
+    head: bytes = b""
+    """Header lines that the answer has besides, unless it is a refusal; each ended by CRLF."""
     noting: Callable[[Call, int, int], bytes] | None = None
     """Makes ``additional`` once the answer is known, of its status and its body's size: of calls that somebody wants
     to know more of."""

@@ -660,6 +660,8 @@ class Gate:
                 undo = call.undoing()
                 if undo is not None:
                     self._apart(undo)
+        if call.head and error is None:
+            reply = reply._replace(head=reply.head + call.head)
         if b"origin" in call.exchange.headers:
             reply = reply._replace(head=reply.head + self._cors_head(call))
         # 9. audit

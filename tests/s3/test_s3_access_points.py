@@ -245,3 +245,26 @@ def test_a_bucket_does_not_come_between_an_access_point_and_its_name(s3: S3, buc
         s3.of("stranger").put_object(Bucket=between, Key="k", Body=b"1")
     s3.of().put_object(Bucket=between, Key="k", Body=b"2")
     assert s3.of().get_object(Bucket=bucket, Key="k")["Body"].read() == b"2"
+
+
+def test_access_points_of_others_do_not_hold_a_bucket(s3: S3) -> None:
+    client, bucket = s3.of(), s3.bucket()
+    name, put_object = new_name()[:40], {"Key": "k", "Body": b"1"}
+    control = s3.control("stranger")
+    made = control.create_access_point(
+        AccountId=OTHER_ACCOUNT, Name=name, Bucket=bucket, BucketAccountId=ACCOUNT
+    )
+    client.delete_bucket(Bucket=bucket)
+    assert control.get_access_point(AccountId=OTHER_ACCOUNT, Name=name)["BucketAccountId"] == ACCOUNT
+    with refused("NoSuchBucket", status=404):
+        s3.of("stranger").put_object(Bucket=made["Alias"], **put_object)
+    # It does not lead to another account's bucket of that name, and to a new one of the same account's again.
+    s3.of("stranger").create_bucket(Bucket=bucket)
+    with refused("NoSuchBucket", status=404):
+        s3.of("stranger").put_object(Bucket=made["Alias"], **put_object)
+    s3.of("stranger").delete_bucket(Bucket=bucket)
+    client.create_bucket(Bucket=bucket)
+    put(s3, bucket, objects(bucket, "s3:PutObject", principal={"AWS": OTHER_ACCOUNT}))
+    s3.of("stranger").put_object(Bucket=made["Alias"], **put_object)
+    client.delete_object(Bucket=bucket, Key="k")
+    control.delete_access_point(AccountId=OTHER_ACCOUNT, Name=name)

@@ -257,3 +257,20 @@ def test_a_digest_may_come_behind_the_document(s3: S3) -> None:
         )
         assert put_document(s3, bucket, "tagging", framed, **headers)[0] == status
     assert s3.of().get_bucket_tagging(Bucket=bucket)["TagSet"] == [{"Key": "a", "Value": "1"}]
+
+
+def test_lists_of_configurations_are_empty(s3: S3) -> None:
+    client, bucket = s3.of(), s3.bucket()
+    for kind, listed in (
+        ("analytics", "AnalyticsConfigurationList"),
+        ("metrics", "MetricsConfigurationList"),
+        ("intelligent_tiering", "IntelligentTieringConfigurationList"),
+    ):
+        found = getattr(client, f"list_bucket_{kind}_configurations")(Bucket=bucket)
+        assert found["IsTruncated"] is False
+        assert not found.get(listed)
+        with refused("NoSuchConfiguration", "The specified configuration does not exist.", 404):
+            getattr(client, f"get_bucket_{kind}_configuration")(Bucket=bucket, Id="one")
+    s3.may("nobody", allow("s3:GetObject"))
+    with refused("AccessDenied", status=403):
+        s3.of("nobody").list_bucket_metrics_configurations(Bucket=bucket)

@@ -379,7 +379,7 @@ def test_bucket_keys(s3: S3, key: str) -> None:
         "BucketKeyEnabled": True,
     }
     client.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
-    many = 200
+    many = 20
     for number in range(many):
         assert client.put_object(Bucket=bucket, Key=str(number), Body=str(number).encode())[
             "BucketKeyEnabled"
@@ -387,7 +387,7 @@ def test_bucket_keys(s3: S3, key: str) -> None:
     for number in range(many):
         assert read(client, bucket, str(number)) == str(number).encode()
     calls = kms_calls(s3, bucket)
-    assert len(calls) <= many // 50
+    assert len(calls) <= 2
     for call in calls:
         assert call["requestParameters"]["encryptionContext"] == {"aws:s3:arn": f"arn:aws:s3:::{bucket}"}
     # Another caller has another bucket key, which KMS gives only to who may.

@@ -62,6 +62,8 @@ def _target(call: Call, bucket: Bucket, name: str) -> Bucket:
             SourceBucketLocation=bucket.region,
             TargetBucketLocation=target.region,
         )
+    if target.requester_pays:
+        raise _invalid("Requesters pay for the target bucket for logging.", name)
     if target.object_lock is not None and "Rule" in target.object_lock:
         raise _invalid("The target bucket for logging has a default retention period.", name)
     if target.acls and "Policy" not in target.settings:

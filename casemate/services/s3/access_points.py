@@ -76,9 +76,11 @@ class AccessPoints:
         )
         return [self._opened(tx, row) for row in rows]
 
-    def of_bucket(self, tx: Tx, bucket: str) -> bool:
-        """Whether a bucket has an access point, of whichever account."""
-        return tx.one("SELECT 1 FROM s3_access_points WHERE bucket = ? LIMIT 1", (bucket,)) is not None
+    def of_bucket(self, tx: Tx, bucket: str, account: str) -> bool:
+        """Whether a bucket of that account has an access point of the same one. Raises Tampered."""
+        rows = tx.all(_SELECT + "WHERE bucket = ? AND account = ?", (bucket, account))
+        # One that was made for another account's bucket of that name is not this one's.
+        return any(self._opened(tx, row).settings.get("BucketAccount", account) == account for row in rows)
 
     # Changing, in a write's transaction.
 

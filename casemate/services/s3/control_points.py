@@ -87,7 +87,7 @@ def create_access_point(
         bucket.name,
         new_alias(name),
         call.now,
-        {"PublicAccessBlock": blocks},
+        {"PublicAccessBlock": blocks, "BucketAccount": bucket.account},
     )
     if not call.part(AccessPoints).create(call.tx, row):
         raise AwsError(
@@ -116,8 +116,9 @@ def get_access_point(
         "AccessPointArn": row.arn,
         "Endpoints": {"ipv4": host},
     }
-    if bucket is not None:
-        answer["BucketAccountId"] = bucket.account
+    owner = row.settings.get("BucketAccount") or (None if bucket is None else bucket.account)
+    if owner is not None:
+        answer["BucketAccountId"] = owner
     return answer
 
 

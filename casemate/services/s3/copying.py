@@ -15,7 +15,6 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
 from casemate.services.s3 import locks, sealing
-from casemate.services.s3.access_notes import note
 from casemate.services.s3.acls import settle
 from casemate.services.s3.bodies import INLINE, Bodies
 from casemate.services.s3.conditional import check_copied
@@ -33,7 +32,7 @@ from casemate.services.s3.object_targets import (
 from casemate.services.s3.putting import LARGEST, Received, check_served, write
 from casemate.services.s3.refusals import invalid_argument, invalid_request, log_tampered
 from casemate.services.s3.resources import Object
-from casemate.services.s3.targets import bucket_named, must_be_owned_by
+from casemate.services.s3.targets import bucket_named, must_be_owned_by, watch
 
 if TYPE_CHECKING:
     from casemate.services.s3.bodies import Reading
@@ -110,8 +109,8 @@ def named_source(call: Call, request: Mapping[str, Any]) -> NamedObject:
         )
     name, key, version = found.groups()
     bucket = bucket_named(call, unquote(name))
-    if bucket.logged:
-        note(call, bucket, copied=True)
+    if bucket.watched:
+        watch(call, bucket, request, copied=True)
     must_be_owned_by(bucket, request.get("ExpectedSourceBucketOwner"))
     try:
         decoded = unquote_to_bytes(key).decode()

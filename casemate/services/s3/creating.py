@@ -154,7 +154,8 @@ def delete_bucket(call: Call, req: s3.DeleteBucketRequest, bucket: Bucket) -> s3
         if bucket.versioning:
             text += ". You must delete all versions in the bucket."
         raise AwsError("BucketNotEmpty", text, 409, BucketName=bucket.name)
-    if call.part(AccessPoints).of_bucket(call.tx, bucket.name):
+    # Other accounts' access points do not hold it: they stay, and lead nowhere.
+    if call.part(AccessPoints).of_bucket(call.tx, bucket.name, bucket.account):
         raise AwsError(
             "BucketHasAccessPointsAttached",
             "The bucket you tried to delete has access points attached. Delete your access points and try again.",

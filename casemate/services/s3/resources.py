@@ -54,7 +54,7 @@ class BucketRow(NamedTuple):
 
 class PointRow(NamedTuple):
     """An access point as it is stored. bucket: its name; alias: what may stand in a bucket's place; settings: Policy,
-    Principals and PublicAccessBlock, as a bucket's."""
+    Principals and PublicAccessBlock, as a bucket's; BucketAccount, the account whose bucket it is for."""
 
     account: str
     region: str
@@ -75,7 +75,8 @@ class Bucket(S3Resource):
     policy: what its bucket policy says, with what the account and the bucket block taken into account. point: the
     access point that the request goes by; blocks: what of public access is blocked, by its own settings and its
     account's; acls: whether access control lists count; acl: its own; denials: of its policy, what it says of objects
-    that others own; logged: whether requests to it are.
+    that others own; logged: whether requests to it are; requester_pays:
+    whether who asks must say so; watched: either of them.
     """
 
     __slots__ = (
@@ -89,8 +90,10 @@ class Bucket(S3Resource):
         "name",
         "point",
         "region",
+        "requester_pays",
         "row",
         "settings",
+        "watched",
     )
 
     point: AccessPoint | None
@@ -107,6 +110,8 @@ class Bucket(S3Resource):
         self.beyond = self.point = None
         self.blocks = blocks or {}
         self.logged = "Logging" in row.settings
+        self.requester_pays = row.settings.get("Payer") == "Requester"
+        self.watched = self.logged or self.requester_pays
         self.acls = self.ownership != "BucketOwnerEnforced"
         self.acl = acl_rules.private(row.account)
         self.denials: Policy | None = None

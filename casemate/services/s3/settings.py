@@ -8,6 +8,7 @@ Acl                 a list of [grantee, permission], where it is not the owner's
 ObjectLock          an ObjectLockConfiguration
 Tags                values by name
 Logging             a LoggingEnabled, with TargetGrants as a list of [grantee, permission]
+Payer               "Requester", where the owner does not pay
 Abac                "Enabled" or "Disabled"
 """
 

@@ -56,7 +56,8 @@ def _by_way_of(call: Call, name: str, point: AccessPoint | None) -> Bucket:
     if call.route.operation.name not in _BY_ACCESS_POINTS:
         raise method_not_allowed()
     bucket = call.part(Buckets).find(call, point.bucket)
-    if bucket is None:
+    if bucket is None or bucket.account != point.settings.get("BucketAccount", bucket.account):
+        # It is gone, or another account has its name by now.
         raise no_bucket(point.bucket)
     return bucket.by_way_of(point)
 
@@ -73,6 +74,20 @@ _BY_ACCESS_POINTS = frozenset(
         *("PutObjectLegalHold", "PutObjectRetention", "PutObjectTagging", "UploadPart", "UploadPartCopy"),
     }
 )
+
+
+def watch(call: Call, bucket: Bucket, request: Mapping[str, Any], *, copied: bool = False) -> None:
+    """What a request goes through to a bucket that is logged, or whose requesters pay. copied: it copies from it.
+    Raises AccessDenied."""
+    if bucket.logged:
+        note(call, bucket, copied=copied)
+    if not bucket.requester_pays or call.account == bucket.account or call.service:
+        return
+    said = request.get("RequestPayer") or call.headers.get(b"x-amz-request-payer", b"").decode("latin-1")
+    if said != "requester" or not call.account:
+        # Who signs nothing has no account that could pay.
+        raise access_denied()
+    call.head = b"x-amz-request-charged: requester\r\n"
 
 
 def must_be_owned_by(bucket: Bucket, expected: str | None) -> None:
@@ -99,8 +114,8 @@ def named_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
             raise other_region(call.region, bucket.region)
         # No signature tells a Region.
         call.region = bucket.region
-    if bucket.logged:
-        note(call, bucket)
+    if bucket.watched:
+        watch(call, bucket, request)
     must_be_owned_by(bucket, request.get("ExpectedBucketOwner"))
     return bucket
 
@@ -124,8 +139,8 @@ def located_bucket(call: Call, request: Mapping[str, Any]) -> Bucket:
     bucket = bucket_named(call, request["Bucket"])
     if call.region not in (bucket.region, "us-east-1"):
         raise other_region(call.region, bucket.region)
-    if bucket.logged:
-        note(call, bucket)
+    if bucket.watched:
+        watch(call, bucket, request)
     must_be_owned_by(bucket, request.get("ExpectedBucketOwner"))
     return bucket
 
