@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from casemate import wire
 from casemate.gate.body import Body, Signed, held_body
 from casemate.gate.http import Exchange, Tls
 from casemate.gate.identity import UNKNOWN, Identity
@@ -307,6 +308,16 @@ class Call:
     ) -> None:
         """Let the answer have a body of ``length`` bytes that is not in the result; see Outgoing."""
         self.outgoing = Outgoing(length, pieces, close, status)
+
+    def stream(self, events: AsyncGenerator[bytes, None]) -> None:
+        """Let the answer go on with a stream of events (``event``) after the result."""
+        self.outgoing = Outgoing(0, events=events)
+
+    def event(self, name: str, members: Mapping[str, Any]) -> bytes:
+        """An event of the operation's stream, as it is sent."""
+        assert self.route is not None
+        operation = self.route.operation
+        return wire.codec(operation.service, operation.name, "json").event(name, members)
 
     def limit(self, quota: Quota, region: str = "") -> float:
         """What the quota allows the call's account, in the call's Region unless another is given."""

@@ -52,7 +52,7 @@ from casemate.gate.random_ids import new_uuid
 from casemate.gate.resource import Resource
 from casemate.gate.router import Route, Router, Unroutable
 from casemate.gate.s3_address import S3Address
-from casemate.gate.streams import Arriving, send
+from casemate.gate.streams import Arriving, send, send_events
 from casemate.gate.tally import Tallies
 from casemate.gate.throttle import Throttle
 from casemate.store.cache import Miss
@@ -302,7 +302,7 @@ class Gate:
         """The answer leaves in pieces, some of which are not there yet."""
         outgoing = call.outgoing
         assert outgoing is not None
-        status, head, _ = call.reply
+        status, head, body = call.reply
 
         def over(task: asyncio.Task[None]) -> None:
             self._sending.discard(task)
@@ -311,7 +311,11 @@ class Gate:
             if call.arriving is not None:
                 call.arriving.end()
 
-        task = asyncio.ensure_future(send(call.exchange, status, head, outgoing, self._apart))
+        if outgoing.events is not None:
+            sending = send_events(call.exchange, status, head, body, outgoing.events)
+        else:
+            sending = send(call.exchange, status, head, outgoing, self._apart)
+        task = asyncio.ensure_future(sending)
         self._sending.add(task)
         task.add_done_callback(over)
 
@@ -382,6 +386,12 @@ class Gate:
     def in_its_loop(self) -> bool:
         """Whether this is the event loop's thread, which nothing may hold up."""
         return get_ident() == self._home
+
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """What work gives, which such a thread does, for what waits in the event loop."""
+        future: Any = self._apart(work)
+        result: T = await asyncio.wrap_future(future)
+        return result
 
     @property
     def audits(self) -> bool:

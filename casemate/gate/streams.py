@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -74,13 +74,16 @@ async def _next(reader: AsyncIterator[bytes]) -> bytes:
 
 
 class Outgoing(NamedTuple):
-    """An answer's body that is not held. length: its bytes; pieces: they, by a thread that may wait; None of an
-    answer to HEAD; close: called once when it is over, however it ends; status: HTTP's, 0 for the reply's own."""
+    """An answer's body that is not held. length: its bytes; pieces: they, by a thread
+    that may wait; None of an answer to HEAD; close: called once when it is over, however it ends; status: HTTP's, 0
+    for the reply's own; events: in place of pieces, a stream of events that waits in the event loop, and comes after
+    what the reply itself holds."""
 
     length: int
     pieces: Iterator[bytes | memoryview] | None = None
     close: Callable[[], object] | None = None
     status: int = 0
+    events: AsyncGenerator[bytes, None] | None = None
 
     def held(self) -> bytes:
         """All of it, in memory after all, for a service that asked for it, which sees to it that it is not too
@@ -120,3 +123,21 @@ async def send(
             following.exception()
         if outgoing.close is not None:
             in_thread(outgoing.close)
+
+
+async def send_events(
+    exchange: Exchange, status: int, head: bytes, body: bytes, events: AsyncGenerator[bytes, None]
+) -> None:
+    """Send a reply and the events that follow it, until there are no more or the client goes."""
+    try:
+        await exchange.start(status, head, None)
+        try:
+            await exchange.write(body)
+            async for event in events:
+                await exchange.write(event)
+        finally:
+            await exchange.finish()
+    except ConnectionError:
+        return
+    finally:
+        await events.aclose()

@@ -122,6 +122,7 @@ from casemate.services.logs import groups as logs_groups
 from casemate.services.logs import policy_store as logs_policies
 from casemate.services.logs.encryption import DataKeys as LogDataKeys
 from casemate.services.logs.groups import Groups as LogGroups
+from casemate.services.logs.live_tail import LiveTails
 from casemate.services.logs.policy_store import Policies as LogPolicies
 from casemate.services.logs.query_definitions import Definitions as LogDefinitions
 from casemate.services.logs.query_store import Queries as LogQueries
@@ -483,6 +484,7 @@ def _build(
         LogGroups: LogGroups(opened.store, opened.keyring),
         LogPolicies: LogPolicies(opened.store, opened.keyring),
         LogDefinitions: LogDefinitions(opened.keyring),
+        LiveTails: LiveTails(),
         LogQueries: LogQueries(opened.keyring),
         Metrics: Metrics(opened.keyring, opened.root.derive("cloudwatch metric ids")),
         Objects: Objects(opened.keyring),

@@ -13,6 +13,7 @@ from uuid import uuid4
 from casemate.errors import AwsError
 from casemate.wire import json_protocol
 from casemate.wire.constraints import violations
+from casemate.wire.event_writer import EventWriter, event_stream_head
 from casemate.wire.models import Operation, Shape, protocols, service
 from casemate.wire.redaction import compile_redactor, restored
 from casemate.wire.refusals import Unreadable, invalid, unreadable
@@ -92,6 +93,7 @@ class OperationCodec:
     __slots__ = (
         "_check",
         "_compressed",
+        "_events",
         "_fast",
         "_model",
         "_read",
@@ -118,7 +120,7 @@ class OperationCodec:
     event_stream_input: str | None
     """The member that is a stream of events from the client; ``parse`` refuses such operations."""
     event_stream_output: str | None
-    """The member that is a stream of events to the client; see ``casemate.wire.eventstream``."""
+    """The member that is a stream of events to the client, each made by ``event``; the result leaves it out."""
 
     def __init__(self, operation: Operation, protocol: str) -> None:
         shape = operation.input
@@ -142,6 +144,9 @@ class OperationCodec:
             name for name, member in members.items() if member.traits.get("idempotencyToken")
         )
         self._compressed = "requestcompression" in operation.traits
+        self._events = None
+        if self.event_stream_output is not None and operation.output is not None and protocol == "json":
+            self._events = EventWriter(operation.output.members[self.event_stream_output])
 
     def parse(
         self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes
@@ -177,9 +182,19 @@ class OperationCodec:
 
     def reply(self, result: Mapping[str, Any], request_id: str) -> Reply:
         """The answer. TypeError, KeyError or ValueError for a result that the model does not allow: a defect."""
-        if self.event_stream_output is not None:
+        if self.event_stream_output is None:
+            return self._write(result, request_id)
+        if self._events is None:
             raise _no_events(self.operation)
-        return self._write(result, request_id)
+        # What the model has of members besides comes as the first event.
+        reply = self._write(result, request_id)
+        return reply._replace(head=event_stream_head(request_id), body=self._events.initial(reply.body))
+
+    def event(self, name: str, members: Mapping[str, Any]) -> bytes:
+        """An event of the stream that the operation answers; an exception where the model says that it is one."""
+        if self._events is None:
+            raise _no_events(self.operation)
+        return self._events.event(name, members)
 
     def error(self, error: AwsError, request_id: str) -> Reply:
         """The answer that tells an error. It has no body where HTTP allows none (HEAD, 304)."""

@@ -10,6 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.config import Config as ClientConfig
 from server_support import Server, casemate, running_server
 from server_support import refused as refused
 from users_support import Users, seed_of
@@ -86,6 +88,15 @@ class Logs:
                 service, access_key(user), region=REGION
             )
         return client
+
+    def tailer(self, user: str = "admin") -> Any:
+        """A client for live tails, which boto3 would ask of "stream-" and the endpoint's name otherwise."""
+        key = access_key(user)
+        session: Any = boto3.session.Session(
+            aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=REGION
+        )
+        config = ClientConfig(inject_host_prefix=False, retries={"total_max_attempts": 1})
+        return session.client("logs", endpoint_url=self.server.endpoint, config=config)
 
     def advance(self, by: str) -> None:
         """Move the server's clock ("365d") and wait for what is due by then."""

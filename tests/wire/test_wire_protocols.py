@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -312,11 +313,37 @@ def test_event_messages_are_bounded(headers: dict[str, str], payload: bytes) -> 
         encode_message({**headers}, payload)
 
 
-def test_operations_with_event_streams_say_so() -> None:
+def test_operations_with_event_streams() -> None:
     codec = wire.codec("logs", "StartLiveTail", "json")
     assert codec.event_stream_output == "responseStream"
+    reply = codec.reply({}, "id")
+    assert reply.head == b"Content-Type: application/vnd.amazon.eventstream\r\nx-amzn-RequestId: id\r\n"
+    sent = reply.body + codec.event("sessionUpdate", {"sessionMetadata": {"sampled": True}})
+    sent += codec.event("SessionTimeoutException", {"message": "over"})
+    buffer: Any = EventStreamBuffer()
+    buffer.add_data(sent)
+    found: list[Any] = [
+        (event.headers[":message-type"], event.headers, json.loads(event.payload)) for event in buffer
+    ]
+    assert [(kind, payload) for kind, _, payload in found] == [
+        ("event", {}),
+        ("event", {"sessionMetadata": {"sampled": True}}),
+        ("exception", {"message": "over"}),
+    ]
+    assert found[0][1][":event-type"] == "initial-response"
+    assert found[2][1][":exception-type"] == "SessionTimeoutException"
+    with pytest.raises(KeyError):
+        codec.event("other", {})
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"), [("lambda", "InvokeWithResponseStream"), ("logs", "PutLogEvents")]
+)
+def test_operations_whose_events_are_not_written(service: str, operation: str) -> None:
+    protocol = "json" if service == "logs" else "rest-json"
+    codec = wire.codec(service, operation, protocol)
     with pytest.raises(AwsError) as caught:
-        codec.reply({}, "id")
+        codec.event("any", {})
     assert (caught.value.code, caught.value.status) == ("NotImplemented", 501)
 
 

@@ -177,6 +177,17 @@ def by_id(tx: Tx, group_id: str, batch_id: str) -> Batch | None:
     return None if row is None else Batch(*row)
 
 
+def ids_since(tx: Tx, groups: Sequence[str], first: str) -> list[str]:
+    """The batches of groups whose ids are not less than ``first``, as they came."""
+    marks = ", ".join("?" * len(groups))
+    # By the primary key: of all batches there are few so new.
+    rows = tx.all(
+        f"SELECT id FROM logs_batches WHERE id >= ? AND group_id || '' IN ({marks}) ORDER BY id",
+        (first, *groups),
+    )
+    return [row[0] for row in rows]
+
+
 def delete_before(tx: Tx, group_id: str, timestamp: int, limit: int) -> int:
     """Remove batches of a group, at most so many, all of whose events are older; how many there were."""
     return tx.run(

@@ -45,10 +45,18 @@ def asked_groups(call: Call, request: Mapping[str, Any]) -> AskedGroups:
     if not 0 < len(names) <= MOST_GROUPS:
         raise invalid(f"Between 1 and {MOST_GROUPS} log groups can be queried at once.")
     if given[0] == "logGroupIdentifiers":
-        # An identifier may end as policies' ARNs do.
-        places = [read_identifier(name.removesuffix(":*"), call.account, call.region) for name in names]
-    else:
-        places = [(call.account, name) for name in names]
+        return _identified(call, names)
+    return AskedGroups([group_named(call, call.account, name) for name in dict.fromkeys(names)])
+
+
+def tailed_groups(call: Call, request: Mapping[str, Any]) -> AskedGroups:
+    """logGroupIdentifiers."""
+    return _identified(call, request["logGroupIdentifiers"])
+
+
+def _identified(call: Call, identifiers: Sequence[str]) -> AskedGroups:
+    # An identifier may end as policies' ARNs do.
+    places = [read_identifier(each.removesuffix(":*"), call.account, call.region) for each in identifiers]
     return AskedGroups([group_named(call, *place) for place in dict.fromkeys(places)])
 
 
