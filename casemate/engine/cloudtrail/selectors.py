@@ -158,6 +158,19 @@ def management_kinds(
     return frozenset(found)
 
 
+def logs_data(
+    basic: Iterable[Mapping[str, Any]] | None, advanced: Iterable[Mapping[str, Any]] | None
+) -> bool:
+    """Whether any data events are logged."""
+    if any(selector["DataResources"] for selector in basic or ()):
+        return True
+    return any(
+        condition["Field"] == "eventCategory" and condition.get("Equals") == [DATA]
+        for selector in advanced or ()
+        for condition in selector["FieldSelectors"]
+    )
+
+
 _KINDS: Final = {
     "All": frozenset({"read", "write"}),
     "ReadOnly": frozenset({"read"}),

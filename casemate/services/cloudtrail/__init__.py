@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from casemate.services.cloudtrail import (
+    insight_selectors,
     lookup,
     making,
     selecting,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from casemate.gate.gate import Gate
     from casemate.store.jobs import Job
 
-__all__ = ["jobs", "lookup", "making", "selecting", "showing", "signing_keys", "tagging"]
+__all__ = ["insight_selectors", "jobs", "lookup", "making", "selecting", "showing", "signing_keys", "tagging"]
 
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], object]]:

@@ -58,7 +58,6 @@ def check_bucket(
     bucket: str,
     prefix: str,
     organization: str,
-    key: str,
     kinds: tuple[str, ...] = (),
 ) -> str:
     """The Region of a bucket that lets CloudTrail. Raises what AWS says of those that do not."""

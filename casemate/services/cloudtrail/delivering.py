@@ -24,7 +24,7 @@ from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError, origin
 from casemate.gate.acting import perform
 from casemate.gate.billing import UsageReader
-from casemate.services.cloudtrail import checks, digesting, pending, status
+from casemate.services.cloudtrail import checks, digesting, insights, pending, status
 from casemate.services.cloudtrail.bucket import Taken, in_bucket, place_of, write
 from casemate.services.cloudtrail.pending import TO_LOGS, Queue, Waiting
 from casemate.services.cloudtrail.scheduling import NOTIFY, deliver_at
@@ -82,6 +82,7 @@ def _deliver_all(gate: Gate, job: Job) -> None:
         if trail is None:
             gate.store.write(job.finish)
             return
+        insights.look(gate, trail)
         if _deliver(gate, job, trail):
             again = 0.0
         digesting.digest(gate, trail)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from casemate.api import cloudtrail
 from casemate.gate.resource import Resource
-from casemate.services.cloudtrail import page_tokens
-from casemate.services.cloudtrail.found_events import shown
+from casemate.services.cloudtrail import found_events, insight_history, page_tokens
 from casemate.services.cloudtrail.history import History, Lookup
 from casemate.services.cloudtrail.refusals import bad_attributes, bad_times, bad_token
 
@@ -49,9 +48,6 @@ def lookup_events(
         token = page_tokens.read(req["NextToken"], asked, call.now)
         if token is None:
             raise bad_token()
-    if insights:
-        # No Insights events are made here.
-        return {"Events": []}
     lookup = Lookup(
         call.account,
         call.region,
@@ -63,7 +59,11 @@ def lookup_events(
         None if token is None else token.after,
     )
     limit = req.get("MaxResults", 50)
-    found = call.part(History).find(call, lookup, limit + 1)
+    if insights:
+        found = insight_history.find(call, lookup, limit + 1)
+    else:
+        found = call.part(History).find(call, lookup, limit + 1)
+    shown = insight_history.shown if insights else found_events.shown
     answer: cloudtrail.LookupEventsResponse = {
         "Events": [shown(each.record, each.text) for each in found[:limit]]
     }

@@ -121,7 +121,7 @@ def _given(
     bucket = settings["Bucket"] = req.get("S3BucketName") or before.get("Bucket", "")
     key = req["KmsKeyId"] if "KmsKeyId" in req else before.get("Key", "")
     kinds = (files.INSIGHTS,) if settings.get("Insights") else ()
-    region = checks.check_bucket(call, place, bucket, prefix, organization, key, kinds)
+    region = checks.check_bucket(call, place, bucket, prefix, organization, kinds)
     settings["BucketRegion"] = region
     settings["Key"] = checks.check_key(call, place, key, bucket, region) if key else ""
     if "SnsTopicName" in req:

@@ -16,6 +16,8 @@ from casemate.engine.cloudtrail.categories import DATA
 from casemate.engine.cloudtrail.selectors import category
 from casemate.engine.envelope.errors import Tampered
 from casemate.gate.observing import Gathered, Observer
+from casemate.services.cloudtrail.insights import MINUTES, count
+from casemate.services.cloudtrail.insights import keep as keep_minute
 from casemate.services.cloudtrail.naming import SERVICE
 from casemate.services.cloudtrail.pending import TO_LOGS, Packing, Queue, put
 from casemate.store.cache import Miss
@@ -50,7 +52,12 @@ def observer(store: Store, trails: Trails, organizations: Organizations, clock: 
             _show(record, account, found, gathered)
 
     def keep(tx: Tx, gathered: Gathered) -> None:
-        for name, (owner, packing) in gathered.items():
+        for name, found in gathered.items():
+            if name[0] == MINUTES:
+                if trails.is_there(tx, name[1]):
+                    keep_minute(tx, name, *found)
+                continue
+            owner, packing = found
             queue = Queue(*name)
             if trails.is_there(tx, queue.trail):
                 put(tx, trails.key(tx, owner), queue, packing, clock.now())
@@ -75,6 +82,8 @@ def _show(record: Mapping[str, Any], account: str, taps: Sequence[Tap], gathered
             continue
         text = text or _text(record)
         trail = tap.trail
+        if tap.insights:
+            count(tap, record, at, gathered)
         kinds = (files.LOGS, TO_LOGS) if trail.get("LogGroup") else (files.LOGS,)
         for kind in kinds:
             queue = Queue(trail.id, kind, account, record["awsRegion"])

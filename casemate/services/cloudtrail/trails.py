@@ -214,7 +214,7 @@ class Trails:
     def remove(self, tx: Tx, trail: Trail) -> None:
         """For good, with all that belongs to it."""
         tx.run("DELETE FROM cloudtrail_trails WHERE id = ?", (trail.id,))
-        for table in ("status", "pending", "files", "chains"):
+        for table in ("status", "pending", "files", "chains", "minutes", "unusual", "looked"):
             tx.run(f"DELETE FROM cloudtrail_{table} WHERE trail = ?", (trail.id,))
         tx.bump(DOMAIN)
 
