@@ -13,15 +13,16 @@ import pytest
 from casemate.engine.envelope.errors import SealError
 from casemate.engine.envelope.seal_keyfile import KeyFileSeal
 from casemate.server.config_file import PREFIX, SETTINGS
+from casemate.services.lambda_.execution.isolation import _namespaces
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
-def unit() -> dict[str, list[str]]:
+def unit(name: str = "casemate.service") -> dict[str, list[str]]:
     """The [Service] section's settings; those that may come more than once are lists."""
     found: dict[str, list[str]] = {}
     section = ""
-    for line in (DEPLOY / "casemate.service").read_text().splitlines():
+    for line in (DEPLOY / name).read_text().splitlines():
         if line.startswith("["):
             section = line
         elif section == "[Service]" and "=" in line and not line.startswith("#"):
@@ -44,6 +45,21 @@ def test_the_unit_gives_nothing_away() -> None:
     assert service["CapabilityBoundingSet"] == [""]
     assert service["LoadCredential"] == ["seal.key:/etc/casemate/seal.key"]
     assert f"{PREFIX}SEAL=keyfile:%d/seal.key" in service["Environment"]
+
+
+def test_what_functions_need_loosens_that_alone() -> None:
+    """Nothing of it names another user, reaches other files, or gives the server a capability."""
+    loosened = unit("functions.conf")
+    assert set(loosened) == {
+        *("RestrictNamespaces", "RestrictAddressFamilies", "SystemCallFilter", "MemoryDenyWriteExecute"),
+        *("ProtectProc", "ProtectKernelTunables", "ProtectKernelLogs", "ProtectHostname"),
+    }
+    assert loosened["SystemCallFilter"][0] == ""
+    assert set(loosened) <= set(unit())
+    namespaces = set(loosened["RestrictNamespaces"][0].split())
+    wanted = {option.removeprefix("--unshare-").removesuffix("-try") for option in _namespaces()}
+    assert {"user", "ipc", "pid", "net", "uts", "cgroup"} == wanted & namespaces
+    assert "bubblewrap" in (DEPLOY / "Dockerfile").read_text()
 
 
 def test_the_units_credential_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
