@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from concurrent.futures import Future
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from casemate.errors import AwsError
@@ -14,6 +15,9 @@ LARGEST_DOCUMENT = 8 * 1024 * 1024
 """Bytes of a body that is held after all, because its operation takes a document: CompleteMultipartUpload with 10,000
 parts and their checksums has some 3 MiB."""
 
+
+_AHEAD = 1024 * 1024
+"""Bytes that may wait for the thread before no more are taken from the transport, which waits for the client then."""
 
 _PATIENCE = 120.0
 """Seconds. The transport cuts clients that send nothing much earlier: only a loop that has ended answers so late."""
@@ -32,22 +36,21 @@ class Arriving:
         """The whole body is in ``exchange.body`` by now."""
 
     def pieces(self) -> Iterator[bytes]:
-        """The body, once. The next piece is waited for while this one is worked on. Raises AwsError when the client
-        goes away."""
-        reader = self._exchange.read()
-        following = self._ask(reader)
-        while True:
-            try:
-                piece = following.result(_PATIENCE)
-            except (ConnectionError, asyncio.CancelledError, TimeoutError):
-                raise AwsError("IncompleteBody", "The request body terminated unexpectedly", 400) from None
-            if not piece:
-                return
-            following = self._ask(reader)
-            yield piece
-
-    def _ask(self, reader: AsyncIterator[bytes]) -> Future[bytes]:
-        return asyncio.run_coroutine_threadsafe(_next(reader), self._loop)
+        """The body, once. What comes while a piece is worked on waits here. Raises AwsError when the client goes
+        away."""
+        pump = _Pump(self._loop)
+        running = asyncio.run_coroutine_threadsafe(pump.run(self._exchange.read()), self._loop)
+        try:
+            while True:
+                piece = pump.take()
+                if piece is None:
+                    raise AwsError("IncompleteBody", "The request body terminated unexpectedly", 400)
+                if not piece:
+                    return
+                yield piece
+        finally:
+            # Also of a body that nobody wants the rest of.
+            running.cancel()
 
     def hold(self) -> None:
         """Read all of it into ``exchange.body``. Raises AwsError for more than a document may have."""
@@ -69,8 +72,57 @@ class Arriving:
             self._over.set_result(None)
 
 
-async def _next(reader: AsyncIterator[bytes]) -> bytes:
-    return await anext(reader, b"")
+class _Pump:
+    """Takes pieces from the loop to a thread, without a turn of the loop for each."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
+        """b"" at the end, None where the client has gone."""
+        self._came = self._taken = 0
+        self._full: asyncio.Future[None] | None = None
+
+    async def run(self, reader: AsyncIterator[bytes]) -> None:
+        """In the loop: until the body ends, or nobody wants it."""
+        last: bytes | None = None
+        try:
+            async for piece in reader:
+                self._came += len(piece)
+                self._pieces.put(piece)
+                if self._came - self._taken > _AHEAD:
+                    await self._room()
+            last = b""
+        except ConnectionError:
+            pass
+        finally:
+            self._pieces.put(last)
+
+    async def _room(self) -> None:
+        full = self._full = self._loop.create_future()
+        # The thread may have looked for it just before it was there.
+        if self._came - self._taken > _AHEAD // 2:
+            await full
+        self._full = None
+
+    def take(self) -> bytes | None:
+        """In the thread: the next piece, as soon as it is there."""
+        try:
+            piece = self._pieces.get(timeout=_PATIENCE)
+        except Empty:
+            return None
+        if piece:
+            self._taken += len(piece)
+            full = self._full
+            if full is not None and self._came - self._taken <= _AHEAD // 2:
+                self._full = None
+                with suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(_set, full)
+        return piece
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Outgoing(NamedTuple):

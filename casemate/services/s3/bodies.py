@@ -104,17 +104,9 @@ def insert(
 
 
 def _sealed(pieces: Iterable[Piece], keys: BodyKeys, digest: Checksum) -> Iterator[bytes]:
-    gathered: list[bytes] = []
     for frame in keys.seal(_frames(pieces)):
-        gathered.append(frame)
-        if len(gathered) == _AT_ONCE:
-            sealed = b"".join(gathered)
-            digest.update(sealed)
-            yield sealed
-            gathered.clear()
-    sealed = b"".join(gathered)
-    digest.update(sealed)
-    yield sealed
+        digest.update(frame)
+        yield frame
 
 
 def _hashed(
