@@ -6,7 +6,6 @@ request" (IAM user guide).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from casemate.gate.claim import (
     read_date,
     valid_signed_headers,
 )
+from casemate.gate.header_rules import may_be_header
 
 MAX_EXPIRES = 604_800
 """Seconds: seven days, what a signing key of one day is good for."""
@@ -39,8 +39,6 @@ _EXPIRES_IGNORED = frozenset({"sts"})
 # What a query says of its own signature; everything else that begins like S3's headers is in place of a header.
 _OF_SIGNATURE = frozenset(name.lower() for name in (*_NEEDED, b"X-Amz-Expires", b"X-Amz-Security-Token"))
 _OF_SIGNATURE |= {b"x-amz-content-sha256"}
-_NOT_A_HEADER = re.compile(rb"[^!#$%&'*+.^_`|~0-9a-z-]")
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def with_hoisted(query: bytes, headers: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
@@ -52,7 +50,7 @@ def with_hoisted(query: bytes, headers: Mapping[bytes, bytes]) -> Mapping[bytes,
         lowered = name.lower()
         if not lowered.startswith(b"x-amz-") or lowered in _OF_SIGNATURE or lowered in headers:
             continue
-        if _NOT_A_HEADER.search(lowered) or _CONTROL.search(value):
+        if not may_be_header(lowered, value):
             raise AwsError(
                 "InvalidArgument",
                 "A query parameter in place of a header has a character that headers cannot carry.",

@@ -20,9 +20,9 @@ _LEFT_OUT = object()
 _UNSHOWN = frozenset({"GrantTokenType"})
 """Shapes that CloudTrail does not show although the model does not call them sensitive."""
 
-_UNMARKED = frozenset({"MessageAttributeMap", "TargetInput", "tokenType"})
-"""Shapes that the models do not mark as sensitive although they are: rule targets' inputs, session tokens,
-attributes of SNS's messages."""
+_UNMARKED = frozenset({"MFA", "MessageAttributeMap", "TargetInput", "tokenType"})
+"""Shapes that the models do not mark as sensitive although they are: codes of MFA devices in S3's requests,
+attributes of SNS's messages, rule targets' inputs, session tokens."""
 
 _UNMARKED_MEMBERS = frozenset(
     {

@@ -162,6 +162,23 @@ def test_the_file_has_a_size(s3: S3) -> None:
     assert post(url, fields, bytes(100_000))[0] == 204
 
 
+def test_all_conditions_on_the_size_hold(s3: S3) -> None:
+    bucket = s3.bucket()
+    ranges = [["content-length-range", 0, 3], ["content-length-range", 2, 1000]]
+    url, fields = presigned(s3, bucket, "k", ranges)
+    assert [post(url, fields, bytes(size))[0] for size in (1, 2, 3, 4)] == [400, 204, 204, 400]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x-amz-meta-a", "1\r\nset-cookie: 2"), ("x-amz-meta-a b", "1"), ("Content-Type", "text/html\n")],
+)
+def test_a_form_cannot_bring_what_no_header_could_hold(s3: S3, name: str, value: str) -> None:
+    url, fields = presigned(s3, s3.bucket(), "k", **{name: value})
+    status, _, text = post(url, fields)
+    assert (status, "<Code>InvalidArgument</Code>" in text) == (400, True), text
+
+
 def test_forms_that_do_not_hold(s3: S3) -> None:
     bucket = s3.bucket()
     url, fields = presigned(

@@ -19,6 +19,7 @@ from casemate.errors import AwsError
 from casemate.wire import timestamps
 from casemate.wire.constraints import MAX_VIOLATIONS
 from casemate.wire.eventstream import encode_message
+from casemate.wire.xml_reader import load
 
 
 def parse(
@@ -138,6 +139,13 @@ DELETE = b"""<?xml version="1.0" encoding="UTF-8"?>
 def test_s3_documents() -> None:
     parsed = parse("s3", "DeleteObjects", "rest-xml", DELETE, b"/bucket")
     assert parsed["Delete"] == {"Quiet": True, "Objects": [{"Key": "a & b"}, {"Key": "c", "VersionId": "1"}]}
+
+
+def test_texts_of_elements() -> None:
+    """Text between elements means nothing in AWS's documents, and is not kept: there may be much of it."""
+    root = load(b"<a>b&amp;<![CDATA[<c>]]><!-- d -->e<f>g</f>h<i/>j</a>")
+    assert root.text == "b&<c>e"
+    assert [(each.name, each.text) for each in root.children] == [("f", "g"), ("i", "")]
 
 
 @pytest.mark.parametrize(
@@ -395,6 +403,13 @@ def test_rest_json_routes() -> None:
 
 
 # ---- redaction ----
+
+
+def test_codes_of_devices_are_not_shown() -> None:
+    shown = wire.codec("s3", "DeleteObject", "rest-xml").redact(
+        {"Bucket": "b", "Key": "k", "MFA": "arn 123456"}
+    )
+    assert shown == {"bucket": "b", "key": "k", "mFA": "HIDDEN_DUE_TO_SECURITY_REASONS"}
 
 
 def test_redaction() -> None:

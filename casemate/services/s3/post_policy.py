@@ -60,7 +60,9 @@ def parse(text: str) -> PostPolicy:
     sizes: tuple[int, int] | None = None
     for each in document["conditions"]:
         if isinstance(each, list) and each and str(each[0]).lower() == "content-length-range":
-            sizes = _sizes(each)
+            least, most = _sizes(each)
+            # All conditions must hold.
+            sizes = (least, most) if sizes is None else (max(least, sizes[0]), min(most, sizes[1]))
         else:
             conditions += _conditions(each)
     return PostPolicy(expires.timestamp(), tuple(conditions), sizes)

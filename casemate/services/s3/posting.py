@@ -13,6 +13,7 @@ from casemate import wire
 from casemate.errors import AwsError
 from casemate.gate.authenticate import authenticate_form
 from casemate.gate.body import Body
+from casemate.gate.header_rules import may_be_header
 from casemate.gate.identity import ANONYMOUS, Identity
 from casemate.gate.operation import Operation
 from casemate.gate.router import Route
@@ -186,6 +187,12 @@ def _members(bucket: str, form: Form) -> dict[str, Any]:
         for name, value in fields.items()
         if name not in _NOT_HEADERS and not name.startswith("x-ignore-")
     }
+    for name, value in headers.items():
+        if not may_be_header(name, value):
+            raise invalid_argument(
+                "A field of the form has a character that headers cannot carry.",
+                name.decode("utf-8", "replace"),
+            )
     path = f"/{quote(bucket, safe='')}/{quote(key, safe='')}".encode()
     members = _put_codec().parse("PUT", path, b"", headers, b"")
     if "tagging" in fields:
