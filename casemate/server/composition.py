@@ -82,6 +82,8 @@ from casemate.services.cloudwatch.metrics import Metrics
 from casemate.services.events import store as events_store
 from casemate.services.events import trail as events_trail
 from casemate.services.events.buses import Buses
+from casemate.services.events.calling import Caller
+from casemate.services.events.calling import Told as EventsTold
 from casemate.services.events.dispatch import Dispatcher
 from casemate.services.events.outbox import Outbox
 from casemate.services.events.quotas import QUOTAS as EVENTS_QUOTAS
@@ -321,6 +323,7 @@ class Worker:
     invocations: EventDispatcher
     poller: Poller
     deliverer: Deliverer
+    caller: Caller
 
     def close(self) -> None:
         """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
@@ -334,6 +337,7 @@ class Worker:
         self.jobs.stop()
         self.dispatcher.stop()
         self.deliverer.stop()
+        self.caller.stop()
         self.meter.stop()
         self.gate.parts[LogLines].close()
         self.gate.parts[LogQueries].close()
@@ -421,6 +425,7 @@ def open_worker(
         EventDispatcher(gate),
         Poller(gate),
         Deliverer(gate),
+        Caller(gate),
     )
 
 
@@ -474,6 +479,7 @@ def _build(
         Topics: Topics(opened.store, opened.keyring),
         Signers: Signers(opened.keyring),
         Told: Told(),
+        EventsTold: EventsTold(),
         Queues: Queues(opened.store, opened.keyring),
         Room: Room(),
         SqsDataKeys: SqsDataKeys(),

@@ -209,6 +209,7 @@ async def _serve(
     worker.jobs.start()
     worker.dispatcher.start()
     worker.deliverer.start()
+    worker.caller.start()
     worker.invocations.start()
     worker.poller.start()
     counters = Counters()

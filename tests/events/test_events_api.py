@@ -269,7 +269,7 @@ def test_rules_and_targets_are_listed(bridge: Events) -> None:
             f"The dead-letter queue {queue_arn('q.fifo')} of target x must be a standard queue.",
         ),
         ({"Arn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:x"}, "NotImplemented", None),
-        ({"Arn": f"arn:aws:events:{REGION}:{ACCOUNT}:api-destination/x/y"}, "NotImplemented", None),
+        ({"Arn": f"arn:aws:events:{REGION}:{ACCOUNT}:api-destination/x/y"}, "ValidationException", None),
     ],
 )
 def test_a_target_is_refused(bridge: Events, given: Any, code: str, message: str | None) -> None:
@@ -606,4 +606,4 @@ def test_a_replay_is_refused(bridge: Events) -> None:
 
 def test_what_is_not_served_says_so(bridge: Events) -> None:
     with refused("NotImplemented", status=501):
-        bridge.of().list_connections()
+        bridge.of().list_endpoints()

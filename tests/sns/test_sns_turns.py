@@ -7,7 +7,8 @@ from typing import Any
 
 from acting_support import Household, household_in
 
-from casemate.services.sns.deliverer import _THREADS, Deliverer, _turn
+from casemate.gate.turns import THREADS, turn
+from casemate.services.sns.deliverer import Deliverer
 from casemate.services.sns.delivering import Delivery, store
 from casemate.services.sns.notices import Notice
 from casemate.services.sns.topics import Topics
@@ -16,9 +17,9 @@ from casemate.store.database import Tx
 BUSY, QUIET, LATER = "111122223333", "222222222222", "333333333333"
 
 
-def _delivery(account: str, most: int = 0) -> Delivery:
+def _delivery(account: str) -> Delivery:
     notice = Notice("Notification", "id", "text", {})
-    return Delivery(account, "topic", "subscription", "http", "http://a", False, notice, "", {}, most=most)
+    return Delivery(account, "topic", "subscription", "http", "http://a", False, notice, "", {})
 
 
 def _waiting(house: Household, account: str, number: int, due: float) -> None:
@@ -39,26 +40,25 @@ def test_accounts_take_turns_and_leave_threads_to_others(database: str, tmp_path
         def submit(_work: Any, row: str, account: str, sealed: bytes) -> None:
             begun.append(account)
 
-        deliverer._threads.submit = submit  # type: ignore[method-assign, assignment]
-        while deliverer._begin():
+        deliverer.threads.submit = submit  # type: ignore[method-assign, assignment]
+        while deliverer.begin():
             pass
         # By turns while there is something of both; what is not due yet is left; and however much there is of one
         # account, it has no more threads than are free.
         assert begun[:6] == [BUSY, QUIET] * 3
         assert set(begun[6:]) == {BUSY}
-        assert begun.count(BUSY) < _THREADS - begun.count(BUSY)
+        assert begun.count(BUSY) < THREADS - begun.count(BUSY)
         _waiting(house, QUIET, 1, now)
-        assert deliverer._begin()
+        assert deliverer.begin()
         assert begun[-1] == QUIET
 
 
 def test_deliveries_of_so_many_a_second(database: str, tmp_path: Path) -> None:
-    delivery = _delivery(BUSY, most=4)
     with household_in(tmp_path, database) as house:
 
-        def turn(now: float) -> float:
-            return house.gate.store.write(lambda tx: _turn(tx, delivery, now))
+        def next_turn(now: float) -> float:
+            return house.gate.store.write(lambda tx: turn(tx, "sns_paces", "topic", "subscription", 4, now))
 
-        assert [turn(1000.0) for _ in range(3)] == [1000.0, 1000.25, 1000.5]
-        assert turn(1000.6) == 1000.75
-        assert [turn(2000.0), turn(2000.0)] == [2000.0, 2000.25]
+        assert [next_turn(1000.0) for _ in range(3)] == [1000.0, 1000.25, 1000.5]
+        assert next_turn(1000.6) == 1000.75
+        assert [next_turn(2000.0), next_turn(2000.0)] == [2000.0, 2000.25]

@@ -1,5 +1,5 @@
-"""EventBridge: event buses, rules and their targets, schedules, archives and replays. Importing it attaches its
-handlers."""
+"""EventBridge: event buses, rules and their targets, schedules, archives and replays, API destinations.
+Importing it attaches its handlers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from casemate.services.events import (
     archives,
+    connections,
+    destinations,
     event_buses,
     permissions,
     putting,
@@ -25,7 +27,19 @@ if TYPE_CHECKING:
     from casemate.gate.gate import Gate
     from casemate.store.jobs import Job
 
-__all__ = ["archives", "event_buses", "jobs", "permissions", "putting", "replays", "rules", "tags", "targets"]
+__all__ = [
+    "archives",
+    "connections",
+    "destinations",
+    "event_buses",
+    "jobs",
+    "permissions",
+    "putting",
+    "replays",
+    "rules",
+    "tags",
+    "targets",
+]
 
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from casemate.engine.envelope.errors import Tampered
 from casemate.engine.events.transform import TooLarge, by_path, dumps, transform
 from casemate.errors import AwsError, origin
-from casemate.gate.acting import Actor, act_as, in_background
+from casemate.gate import turns
+from casemate.gate.acting import in_background
 from casemate.gate.call import Call
 from casemate.gate.gate import Gate
+from casemate.services.events import calling
 from casemate.services.events.buses import Buses
+from casemate.services.events.failures import PURPOSE, Attempt, begin, failed, give_up
 from casemate.services.events.outbox import Outbox, Waiting, iso
-from casemate.services.events.resources import SERVICE, place_of
+from casemate.services.events.resources import place_of
 from casemate.services.events.store import Thing
-from casemate.services.events.target_kinds import Sending, queue_url, read_arn, send
+from casemate.services.events.target_kinds import Sending, send
 from casemate.store.cache import Miss
 from casemate.store.database import StoreError, Tx
-from casemate.store.ids import new_id
 
 log = logging.getLogger("casemate.events")
 
@@ -38,40 +39,8 @@ _IDLE: Final = 0.5
 _SOON: Final = (0.001, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128)
 """Seconds to wait for a transaction that has put something, and is yet to be committed."""
 _AFTER_FAILURE: Final = 1.0
-_PURPOSE: Final = "events retry"
-_ATTEMPTS, _AGE = 185, 86_400
-"""AWS's defaults of RetryPolicy: attempts after the first, and seconds."""
-_LONGEST_PAUSE = 600.0
-
-# Refusals that another attempt will not change. Source: "Retrying event delivery in Amazon EventBridge".
-_FINAL: Final = frozenset(
-    {
-        *("AccessDenied", "AccessDeniedException", "AuthorizationError", "KMSAccessDeniedException"),
-        *("ResourceNotFoundException", "NotFound", "NotFoundException", "QueueDoesNotExist"),
-        *("AWS.SimpleQueueService.NonExistentQueue", "InvalidParameter", "InvalidParameterValue"),
-        *(
-            "InvalidParameterValueException",
-            "ValidationException",
-            "ThirdAccountHopDetected",
-            "NotImplemented",
-        ),
-        *("InvalidRequestContentException", "InvalidMessageContents", "MissingParameter"),
-        *("UnsupportedOperation", "KmsAccessDenied", "KmsNotFound", "RequestTooLargeException"),
-    }
-)
-
 
 _TOO_LARGE: Final = AwsError("ValidationException", "The transformed event is larger than 1 MiB.")
-
-
-class Attempt(NamedTuple):
-    """Something to be sent, and how it went so far. id: tells it from all others; begun: when it was tried first,
-    seconds since the epoch."""
-
-    id: str
-    sending: Sending
-    begun: float
-    failures: int = 0
 
 
 class Dispatcher:
@@ -84,6 +53,8 @@ class Dispatcher:
         self._keyring = self._buses.things.keyring
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self._last = self._last_retried = ""
+        """The accounts whose turn it was."""
 
     def start(self) -> None:
         """Send from now on."""
@@ -134,10 +105,13 @@ class Dispatcher:
 
     def _batch(self, base: Call) -> int:
         tx, done = base.tx, 0
-        for row, waiting in self._outbox.take(tx, _BATCH):
+        taken = self._outbox.take(tx, _BATCH, self._last)
+        for row, _, waiting in taken:
             done += 1
             if waiting is not None:
                 self._send_all(base, row, waiting)
+        if taken:
+            self._last = max(account for _, account, _ in taken)
         for attempt in self._take_retries(tx, base.now):
             done += 1
             self._attempt(base, attempt)
@@ -176,8 +150,8 @@ class Dispatcher:
                 )
                 attempt = Attempt(f"{row} {rule.arn} {target['Id']}", sending, base.now)
                 if too_large:
-                    _begin(base, attempt)
-                    self._give_up(base, attempt, _TOO_LARGE, "None")
+                    begin(base, attempt)
+                    give_up(base, attempt, _TOO_LARGE, "None")
                 else:
                     self._attempt(base, attempt)
 
@@ -191,117 +165,39 @@ class Dispatcher:
         return [rule for rule in matching if rule.arn in waiting.only] if waiting.only else matching
 
     def _attempt(self, base: Call, attempt: Attempt) -> None:
-        _begin(base, attempt)
+        begin(base, attempt)
         try:
             with base.tx.savepoint():
-                send(base, attempt.sending)
+                if send(base, attempt.sending):
+                    calling.put(base, attempt)
         except (Miss, StoreError):
             raise
         except AwsError as error:
-            self._failed(base, attempt, error)
+            failed(base, attempt, error)
         except Exception as defect:
             log.error("a target could not be given an event: %s", origin(defect))
-            self._failed(base, attempt, AwsError("InternalFailure", type(defect).__name__, 500))
-
-    def _failed(self, base: Call, attempt: Attempt, error: AwsError) -> None:
-        policy = attempt.sending.target.get("RetryPolicy", {})
-        failures = attempt.failures + 1
-        pause = min(2.0 ** min(failures - 1, 20), _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
-        exhausted = ""
-        if error.code in _FINAL:
-            exhausted = "None"
-        elif failures > policy.get("MaximumRetryAttempts", _ATTEMPTS):
-            exhausted = "MaximumRetryAttempts"
-        elif base.now + pause > attempt.begun + policy.get("MaximumEventAgeInSeconds", _AGE):
-            exhausted = "MaximumEventAgeInSeconds"
-        if exhausted:
-            self._give_up(base, attempt, error, exhausted)
-        else:
-            self._retry(base.tx, attempt._replace(failures=failures), base.now + pause)
-
-    def _give_up(self, base: Call, attempt: Attempt, error: AwsError, exhausted: str) -> None:
-        sending = attempt.sending
-        queue = sending.target.get("DeadLetterConfig", {}).get("Arn")
-        arn = read_arn(queue) if queue else None
-        if arn is None:
-            log.warning("an event of %s is dropped: %s", sending.rule, error.code)
-            return
-        about = {
-            "RULE_ARN": sending.rule,
-            "TARGET_ARN": sending.target["Arn"],
-            "ERROR_CODE": _dead_letter_code(error),
-            "ERROR_MESSAGE": error.message or error.code,
-            "EXHAUSTED_RETRY_CONDITION": exhausted,
-            "RETRY_ATTEMPTS": str(attempt.failures),
-        }
-        request = {
-            "QueueUrl": queue_url(arn),
-            "MessageBody": sending.text,
-            "MessageAttributes": {
-                name: {"DataType": "String", "StringValue": value} for name, value in about.items()
-            },
-        }
-        actor = Actor(SERVICE, sending.account, sending.region, sending.rule)
-        try:
-            with base.tx.savepoint():
-                base.gate.operation("sqs", "SendMessage").ask(act_as(base, actor), request)
-        except (Miss, StoreError):
-            raise
-        except (AwsError, KeyError) as refused:
-            log.warning(
-                "an event of %s is dropped: its dead-letter queue refuses it: %s", sending.rule, refused
-            )
+            failed(base, attempt, AwsError("InternalFailure", type(defect).__name__, 500))
 
     # --- retries
 
-    def _retry(self, tx: Tx, attempt: Attempt, due: float) -> None:
-        row, account = new_id(), attempt.sending.account
-        sealed = self._keyring.account_key(account, tx).wrap(json.dumps(attempt).encode(), _PURPOSE, row)
-        tx.run(
-            "INSERT INTO events_retries (id, account, due, sealed) VALUES (?, ?, ?, ?)",
-            (row, account, due, sealed),
-        )
-
     def _take_retries(self, tx: Tx, now: float) -> list[Attempt]:
-        rows = tx.all(
-            "DELETE FROM events_retries WHERE id IN "
-            "(SELECT id FROM events_retries WHERE due <= ? ORDER BY due LIMIT ? /*pg FOR UPDATE SKIP LOCKED */) "
-            "RETURNING id, account, sealed",
-            (now, _BATCH),
-        )
         found = []
+        rows = turns.take(tx, "events_retries", "id, account, sealed", self._last_retried, _BATCH, now)
         for row, account, sealed in rows:
+            self._last_retried = account
             try:
-                text = self._keyring.account_key(account, tx).unwrap(sealed, _PURPOSE, row)
+                text = self._keyring.account_key(account, tx).unwrap(sealed, PURPOSE, row)
             except Tampered as error:
                 log.error("an event of account %s is dropped: %s", account, error)
                 continue
-            _, sending, begun, failures = json.loads(text)
-            found.append(Attempt(row, Sending(*sending), begun, failures))
+            found.append(Attempt.read(row, json.loads(text)))
         return found
-
-
-def _begin(base: Call, attempt: Attempt) -> None:
-    """What is done before the transaction is done for this attempt, whichever others the next run has with it."""
-    base.scope, base.asked = f"{attempt.id}/", 0
 
 
 def _waiting(tx: Tx, now: float) -> bool:
     if tx.one("SELECT 1 FROM events_outbox LIMIT 1") is not None:
         return True
     return tx.one("SELECT 1 FROM events_retries WHERE due <= ? LIMIT 1", (now,)) is not None
-
-
-def _dead_letter_code(error: AwsError) -> str:
-    if "Denied" in error.code or error.code == "AuthorizationError":
-        return "NO_PERMISSIONS"
-    if "NotFound" in error.code or "NotExist" in error.code or "NonExistent" in error.code:
-        return "NO_RESOURCE"
-    if error.code == "ThirdAccountHopDetected":
-        return "THIRD_ACCOUNT_HOP_DETECTED"
-    if "Throttl" in error.code or "TooMany" in error.code:
-        return "RATE_LIMITED"
-    return "INTERNAL_ERROR" if error.status >= 500 else "SDK_CLIENT_ERROR"
 
 
 def text_for(event: Mapping[str, Any], target: Mapping[str, Any], rule: Thing, now: float) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from casemate.engine.envelope.errors import Tampered
+from casemate.gate import turns
 from casemate.gate.announcing import ServiceEvent
 from casemate.gate.keyring import Keyring
 from casemate.gate.random_ids import new_uuid
@@ -119,16 +120,11 @@ class Outbox:
         )
         self.put_one.set()
 
-    def take(self, tx: Tx, most: int) -> list[tuple[str, Waiting | None]]:
-        """Take the oldest rows away, to be sent in this very transaction, with their ids; None for one that was
-        altered."""
-        rows = tx.all(
-            "DELETE FROM events_outbox WHERE id IN "
-            "(SELECT id FROM events_outbox ORDER BY id LIMIT ? /*pg FOR UPDATE SKIP LOCKED */) "
-            "RETURNING id, account, region, bus, sealed",
-            (most,),
-        )
-        return [(row[0], self._opened(tx, row)) for row in sorted(rows, key=lambda row: row[0])]
+    def take(self, tx: Tx, most: int, after: str = "") -> list[tuple[str, str, Waiting | None]]:
+        """Take the oldest rows away, to be sent in this very transaction, with their ids and accounts; None for one
+        that was altered. Accounts get their shares, beginning with the one after that."""
+        rows = turns.take(tx, "events_outbox", "id, account, region, bus, sealed", after, most)
+        return [(row[0], row[1], self._opened(tx, row)) for row in sorted(rows, key=lambda row: str(row[0]))]
 
     def _opened(self, tx: Tx, row: Sequence[Any]) -> Waiting | None:
         key, account, region, bus, sealed = row

@@ -15,6 +15,12 @@ REPLAYS = Quota(
     adjustable=False,
     description="Replays that run at a time.",
 )
+CONNECTIONS = Quota(
+    "events", "L-CM000506", "Connections", 3_000, description="Connections to HTTP endpoints in this account."
+)
+DESTINATIONS = Quota(
+    "events", "L-CM000507", "API destinations", 3_000, description="API destinations in this account."
+)
 POLICY = 10_240
 """Characters of a bus's policy."""
 
@@ -28,6 +34,8 @@ QUOTAS = ServiceQuotas(
         TARGETS,
         BUSES,
         REPLAYS,
+        CONNECTIONS,
+        DESTINATIONS,
         Quota(
             "events",
             "L-CM000505",

@@ -15,7 +15,19 @@ from casemate.gate.pass_role import PassedRole, passed_role
 from casemate.gate.resource import Resource, Value
 from casemate.services.events.buses import Bus, Buses
 from casemate.services.events.refusals import absent, no_bus, no_rule
-from casemate.services.events.store import ARCHIVE, BUS, DEFAULT, REPLAY, RULE, Place, Thing, Things
+from casemate.services.events.store import (
+    ARCHIVE,
+    BUS,
+    CONNECTION,
+    DEFAULT,
+    DESTINATION,
+    REPLAY,
+    RULE,
+    Place,
+    Thing,
+    Things,
+)
+from casemate.store.database import Tx
 
 SERVICE = "events.amazonaws.com"
 
@@ -33,7 +45,8 @@ class EventsResource(Resource):
     def __init__(
         self, place: Place, thing: Thing | None, missing: AwsError | None = None, **more: Any
     ) -> None:
-        super().__init__(place.arn, place.account, missing=None if thing else missing, **more)
+        arn = place.arn if thing is None else thing.arn
+        super().__init__(arn, place.account, missing=None if thing else missing, **more)
         self.place = place
         self.thing = thing
         self.roles: list[PassedRole] = []
@@ -228,6 +241,27 @@ def thing_by(kind: str, member: str, what: str) -> Callable[[Call, Mapping[str, 
 
 named_archive = thing_by(ARCHIVE, "ArchiveName", "Archive")
 named_replay = thing_by(REPLAY, "ReplayName", "Replay")
+named_connection = thing_by(CONNECTION, "Name", "Connection")
+named_destination = thing_by(DESTINATION, "Name", "ApiDestination")
+
+_CALLED = re.compile(
+    r"arn:aws[\w-]*:events:([a-z0-9-]+):(\d{12}):(connection|api-destination)/([\w.-]{1,64})/([0-9A-Fa-f-]{36})",
+    re.ASCII,
+)
+
+
+def called(tx: Tx, things: Things, arn: str) -> EventsResource | None:
+    """The connection or API destination of an ARN, in any account; None for other ARNs."""
+    found = _CALLED.fullmatch(arn)
+    if found is None:
+        return None
+    place = Place(found[2], found[1], found[3], found[4])
+    thing = things.find(tx, place)
+    what = "Connection" if place.kind == CONNECTION else "ApiDestination"
+    gone = absent(f"{what} {place.name} does not exist.")
+    resource = EventsResource(place, thing if thing is not None and thing.arn == arn else None, gone)
+    resource.arn = arn
+    return resource
 
 
 def place_of(arn: str) -> Place | None:

@@ -16,6 +16,8 @@ BUS: Final = "event-bus"
 RULE: Final = "rule"
 ARCHIVE: Final = "archive"
 REPLAY: Final = "replay"
+CONNECTION: Final = "connection"
+DESTINATION: Final = "api-destination"
 
 DEFAULT: Final = "default"
 """The bus that every account has in every Region."""
@@ -68,7 +70,9 @@ class Thing(NamedTuple):
 
     @property
     def arn(self) -> str:
-        return self.place.arn
+        """Of connections and API destinations with the id that tells them from earlier ones of the name."""
+        unique = self.says.get("unique")
+        return f"{self.place.arn}/{unique}" if unique else self.place.arn
 
     @property
     def tags(self) -> Mapping[str, str]:

@@ -13,11 +13,13 @@ from typing import Any, Final, NamedTuple
 
 from casemate.errors import AwsError
 from casemate.gate.acting import Actor, act_as
+from casemate.gate.authorise import decide
 from casemate.gate.call import Call
 from casemate.gate.gate import Gate
 from casemate.services.events.forwarding import FORWARD
 from casemate.services.events.refusals import not_served
-from casemate.services.events.resources import SERVICE
+from casemate.services.events.resources import SERVICE, called
+from casemate.services.events.store import Things
 
 _ARN: Final = re.compile(r"arn:aws[\w-]*:([a-z0-9-]+):([a-z0-9-]*):(\d{12}):(\S+)", re.ASCII)
 
@@ -100,6 +102,22 @@ def _log(call: Call, sending: Sending, arn: Arn) -> None:
     )
 
 
+def _may_invoke(call: Call, sending: Sending, _arn: Arn) -> None:
+    """An API destination is sent its event later; here it is found out whether the role may have it sent. Raises
+    AccessDeniedException, ResourceNotFoundException."""
+    destination = called(call.tx, call.part(Things), sending.target["Arn"])
+    if destination is None:
+        raise AwsError("ResourceNotFoundException", "The API destination does not exist.")
+    if not decide(call, "events:InvokeApiDestination", destination, {}).allowed:
+        raise AwsError(
+            "AccessDeniedException",
+            f"User: {call.identity.principal.arn} is not authorized to perform: events:InvokeApiDestination on "
+            f"resource: {destination.arn}",
+        )
+    if destination.missing is not None:
+        raise destination.missing
+
+
 def _forward(call: Call, sending: Sending, _arn: Arn) -> None:
     event = sending.event
     FORWARD.ask(
@@ -120,12 +138,13 @@ def _forward(call: Call, sending: Sending, _arn: Arn) -> None:
 
 class Kind(NamedTuple):
     """resource: what an ARN's last part is; operations: those that must be served for it to be used; by_role: whether
-    a role is needed (True), taken (None), or refused (False)."""
+    a role is needed (True), taken (None), or refused (False); later: it is sent its event out of the transaction."""
 
     resource: re.Pattern[str]
     send: Callable[[Call, Sending, Arn], None]
     operations: tuple[tuple[str, str], ...]
     by_role: bool | None = None
+    later: bool = False
 
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -140,6 +159,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "events": Kind(re.compile(r"event-bus/\S+"), _forward, (), by_role=True),
 }
+_DESTINATION: Final = Kind(
+    re.compile(r"api-destination/[\w.-]{1,64}/[0-9A-Fa-f-]{36}", re.ASCII),
+    _may_invoke,
+    (),
+    by_role=True,
+    later=True,
+)
 _OTHERS: Final = frozenset(
     {
         *(
@@ -162,16 +188,19 @@ _OTHERS: Final = frozenset(
 def kind_of(gate: Gate, arn: Arn) -> Kind | None:
     """How targets of that ARN are given events; None when there is no such target. Raises NotImplemented for those
     that AWS has and Casemate does not serve."""
-    kind = KINDS.get(arn.service)
+    kind = _DESTINATION if is_destination(arn) else KINDS.get(arn.service)
     if kind is None:
-        if arn.service in _OTHERS or arn.name.startswith(("api-destination/", "connection/")):
+        if arn.service in _OTHERS:
             raise not_served(f"Targets of {arn.service} are")
         return None
-    if arn.service == "events" and not arn.name.startswith("event-bus/"):
-        raise not_served("API destinations are")
     if not all(_serves(gate, *operation) for operation in kind.operations):
         raise not_served(f"Targets of {arn.service} are")
     return kind if kind.resource.fullmatch(arn.name) else None
+
+
+def is_destination(arn: Arn) -> bool:
+    """Whether it is an API destination's."""
+    return arn.service == "events" and arn.name.startswith("api-destination/")
 
 
 def _serves(gate: Gate, service: str, name: str) -> bool:
@@ -181,8 +210,9 @@ def _serves(gate: Gate, service: str, name: str) -> bool:
         return False
 
 
-def send(base: Call, sending: Sending) -> None:
-    """Give the target what it is to be given. Raises what its service does."""
+def send(base: Call, sending: Sending) -> bool:
+    """Give the target what it is to be given; or tell that it may be given it, later. Raises what its service
+    does."""
     arn = read_arn(sending.target["Arn"])
     kind = None if arn is None else kind_of(base.gate, arn)
     if arn is None or kind is None:
@@ -199,6 +229,7 @@ def send(base: Call, sending: Sending) -> None:
         session=_session(sending),
     )
     kind.send(act_as(base, actor), sending, arn)
+    return kind.later
 
 
 def _session(sending: Sending) -> str:

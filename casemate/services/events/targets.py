@@ -16,11 +16,11 @@ from casemate.services.events.refusals import invalid, not_served, too_many
 from casemate.services.events.resources import NamedRule, passing, rule_with_targets, targeting_rule
 from casemate.services.events.rules import check_role, check_unmanaged
 from casemate.services.events.store import Things
-from casemate.services.events.target_kinds import Arn, kind_of, read_arn
+from casemate.services.events.target_kinds import Arn, is_destination, kind_of, read_arn
 
 _INPUTS: Final = ("Input", "InputPath", "InputTransformer")
 _UNSERVED: Final = (
-    *("KinesisParameters", "RunCommandParameters", "EcsParameters", "BatchParameters", "HttpParameters"),
+    *("KinesisParameters", "RunCommandParameters", "EcsParameters", "BatchParameters"),
     *("RedshiftDataParameters", "SageMakerPipelineParameters", "AppSyncParameters"),
 )
 _QUEUE: Final = re.compile(r"arn:aws[\w-]*:sqs:[a-z0-9-]+:\d{12}:[\w-]{1,80}(\.fifo)?", re.ASCII)
@@ -48,15 +48,17 @@ def _check(call: Call, rule: NamedRule, target: events.Target) -> None:
     text, name = target["Arn"], target["Id"]
     arn = read_arn(text)
     kind = None if arn is None else kind_of(call.gate, arn)
-    if arn is None or kind is None or (arn.service != "events" and arn.region != rule.place.region):
+    destined = arn is not None and is_destination(arn)
+    elsewhere = arn is not None and arn.service == "events" and not destined
+    if arn is None or kind is None or (arn.region != rule.place.region and not elsewhere):
         raise invalid(f"Parameter {text} is not valid. Reason: Provided Arn is not in correct format.")
-    if any(each in target for each in _UNSERVED):
+    if any(each in target for each in _UNSERVED) or ("HttpParameters" in target and not destined):
         raise not_served("Parameters of targets that are not served are")
     if kind.by_role and "RoleArn" not in target and not rule.found.says["role"]:
         raise invalid(f"RoleArn is required for target {text}.")
     if arn.account != rule.place.account:
         # Whoever owns the target would otherwise let in the rules of everybody, with EventBridge itself.
-        if kind.by_role is False:
+        if kind.by_role is False or destined:
             raise invalid(f"Target {text} must be in the account of the rule.")
         if "RoleArn" not in target and not kind.by_role:
             raise invalid(f"RoleArn is required for target {text}.")
@@ -82,7 +84,7 @@ def _check_input(target: events.Target, arn: Arn) -> None:
         raise invalid(
             f"Only one of Input, InputPath, or InputTransformer must be provided for target {name}."
         )
-    if given and arn.service == "events":
+    if given and arn.service == "events" and not is_destination(arn):
         raise invalid(f"{given[0]} is not supported for target {target['Arn']}.")
     if "Input" in target:
         try:

@@ -35,6 +35,10 @@ class Linked(NamedTuple):
 
 
 SERVICES: Mapping[str, Linked] = {
+    "apidestinations.events.amazonaws.com": Linked(
+        "AWSServiceRoleForAmazonEventBridgeApiDestinations",
+        "AmazonEventBridgeApiDestinationsServiceRolePolicy",
+    ),
     "autoscaling.amazonaws.com": Linked("AWSServiceRoleForAutoScaling", "AutoScalingServiceRolePolicy", True),
     "cks.kms.amazonaws.com": Linked(
         "AWSServiceRoleForKeyManagementServiceCustomKeyStores",

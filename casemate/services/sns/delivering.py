@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import AwsError
+from casemate.gate import turns
 from casemate.gate.acting import Actor, act_as
 from casemate.services.sns.attributes import read_redrive
 from casemate.services.sns.delivery_policies import applying
@@ -35,6 +35,7 @@ log = logging.getLogger("casemate.sns")
 
 PRINCIPAL = "sns.amazonaws.com"
 PURPOSE = "sns delivery"
+TABLE = "sns_deliveries"
 _MOST_ATTRIBUTES = 10
 _QUEUE_FINAL = frozenset(
     {
@@ -133,12 +134,9 @@ def _put(call: Call, delivery: Delivery) -> None:
 
 
 def store(tx: Tx, topics: Topics, row_id: str, delivery: Delivery, due: float) -> None:
+    """Let something be delivered, or tried again, from then on."""
     sealed = topics.keyring.account_key(delivery.account, tx).wrap(delivery.written(), PURPOSE, row_id)
-    tx.run(
-        "INSERT INTO sns_deliveries (id, account, due, sealed) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (id) DO UPDATE SET due = excluded.due, sealed = excluded.sealed",
-        (row_id, delivery.account, due, sealed),
-    )
+    turns.put(tx, TABLE, row_id, delivery.account, due, sealed)
 
 
 def attempt(base: Call, delivery: Delivery, row_id: str, *, stored: bool) -> None:
@@ -152,11 +150,7 @@ def attempt(base: Call, delivery: Delivery, row_id: str, *, stored: bool) -> Non
         failed(base, delivery, row_id, error.code, final=error.code in _QUEUE_FINAL)
         return
     if stored:
-        remove(base.tx, row_id)
-
-
-def remove(tx: Tx, row_id: str) -> None:
-    tx.run("DELETE FROM sns_deliveries WHERE id = ?", (row_id,))
+        turns.remove(base.tx, TABLE, row_id)
 
 
 def failed(base: Call, delivery: Delivery, row_id: str, why: str, *, final: bool) -> None:
@@ -167,7 +161,7 @@ def failed(base: Call, delivery: Delivery, row_id: str, why: str, *, final: bool
         again = delivery._replace(failures=failures, turn=0.0)
         store(base.tx, base.part(Topics), row_id, again, base.now + pause)
         return
-    remove(base.tx, row_id)
+    turns.remove(base.tx, TABLE, row_id)
     if not delivery.dead:
         log.warning("a message of %s is not delivered: %s", delivery.subscription, why)
         return
@@ -223,8 +217,5 @@ def _message(arn: Endpoint, notice: Notice) -> dict[str, Any]:
     return request
 
 
-class Told:
+class Told(turns.Told):
     """Whether one of this process's transactions has put something into the outbox: ``call.part(Told)``."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()

@@ -242,7 +242,7 @@ class Topics:
         tx.run(f"DELETE FROM sns_topics {_OF_ONE}", row.place)
         for table in ("sns_subscriptions", "sns_remembered", "sns_sequences", "sns_ended"):
             tx.run(f"DELETE FROM {table} WHERE topic = ?", (row.id,))
-        tx.run("DELETE FROM sns_paces WHERE topic = ?", (row.place.arn,))
+        tx.run("DELETE FROM sns_paces WHERE owner = ?", (row.place.arn,))
         tx.bump(DOMAIN)
 
     def subscribe(self, tx: Tx, topic: TopicRow, row: SubscriptionRow) -> None:
@@ -267,7 +267,7 @@ class Topics:
 
     def unsubscribe(self, tx: Tx, topic: TopicRow, row: SubscriptionRow) -> None:
         tx.run("DELETE FROM sns_subscriptions WHERE topic = ? AND id = ?", (topic.id, row.id))
-        tx.run("DELETE FROM sns_paces WHERE topic = ? AND subscription = ?", (topic.place.arn, row.arn))
+        tx.run("DELETE FROM sns_paces WHERE owner = ? AND name = ?", (topic.place.arn, row.arn))
         self.save(tx, topic._replace(deleted=topic.deleted + 1))
 
     def filtered(self, tx: Tx, account: str, region: str) -> int:
