@@ -8,10 +8,10 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from casemate.cli.journal import altered, opened_data, printable
+from casemate.cli.journal import altered, archived, opened_data, printable
 from casemate.cli.problems import CommandError
 
 if TYPE_CHECKING:
@@ -26,19 +26,23 @@ def tail(options: argparse.Namespace) -> int:
 
     if options.n != "all" and not options.n.isdigit():
         raise CommandError("-n takes a number of records, or all", status=2)
-    with opened_data(options) as opened:
-        config, cipher = opened.config, JournalCipher(opened.root)
     line = _as_json if options.json else _as_text
-    if not config.journal.is_dir():
-        return 0
+    wanted = None if options.n == "all" else int(options.n)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     seen: dict[str, Position] = {}
     try:
-        last: deque[bytes] = deque(maxlen=None if options.n == "all" else int(options.n))
-        for position, record in read_journal(config.journal, cipher):
-            seen[position.run] = position
-            last.append(record)
+        with opened_data(options) as opened:
+            config, cipher = opened.config, JournalCipher(opened.root)
+            if not config.journal.is_dir():
+                return 0
+            parts = archived(opened)
+            last: deque[bytes] = deque(maxlen=wanted)
+            for position, record in read_journal(config.journal, cipher):
+                seen[position.run] = position
+                last.append(record)
+            for record in _before(parts, None if wanted is None else wanted - len(last)):
+                print(line(record))
         for record in last:
             print(line(record))
         if options.follow:
@@ -49,6 +53,18 @@ def tail(options: argparse.Namespace) -> int:
         sys.stdout.flush()
         raise altered(error) from None
     return 0
+
+
+def _before(parts: list[Callable[[], Iterator[bytes]]], count: int | None) -> Iterator[bytes]:
+    """The last so many records of the parts, or all of them."""
+    if count is None:
+        for part in parts:
+            yield from part()
+        return
+    found: list[bytes] = []
+    while parts and len(found) < count:
+        found = [*parts.pop()(), *found]
+    yield from found[max(0, len(found) - count) :]
 
 
 def _as_json(record: bytes) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from casemate.cli.problems import CommandError
@@ -14,6 +16,7 @@ from casemate.cli.settings import initialised
 
 if TYPE_CHECKING:
     from casemate.server.composition import Opened
+    from casemate.services.cloudtrail.pages import Entry
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -37,6 +40,32 @@ def opened_data(options: argparse.Namespace) -> Iterator[Opened]:
         opened.close()
 
 
+def archived(opened: Opened) -> list[Callable[[], Iterator[bytes]]]:
+    """The records that are no longer in the journal, in parts, the oldest first. A part that was altered raises
+    CommandError."""
+    from casemate.server.composition import history_of
+    from casemate.store.journal_format import SegmentName
+
+    journal = opened.config.journal
+    there = set(os.listdir(journal)) if journal.is_dir() else set()
+
+    def texts(part: Callable[[], Iterator[Entry]]) -> Iterator[bytes]:
+        from casemate.engine.envelope.errors import EnvelopeError
+        from casemate.store.errors import StoreError
+
+        try:
+            for entry in part():
+                if SegmentName(entry.run, entry.segment).file not in there:
+                    yield entry.text
+        except EnvelopeError as error:
+            raise altered(error) from None
+        except StoreError as error:
+            raise CommandError(f"the audit's archive cannot be read: {error}") from None
+
+    parts = opened.store.read(history_of(opened).everything)
+    return [partial(texts, part) for part in parts]
+
+
 def records(opened: Opened) -> Iterator[dict[str, Any]]:
     """All records, oldest first. Raises CommandError for a journal that was altered."""
     from casemate.server.journal_cipher import JournalCipher
@@ -44,6 +73,9 @@ def records(opened: Opened) -> Iterator[dict[str, Any]]:
     from casemate.store.journal_reader import read_journal
 
     journal = opened.config.journal
+    for part in archived(opened):
+        for text in part():
+            yield json.loads(text)
     if not journal.is_dir():
         return
     try:

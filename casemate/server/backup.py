@@ -45,6 +45,7 @@ _PURPOSE = "backup"
 _FRAME = 1 << 20
 _MOST_HEADER = 1 << 20
 _BLOBS = "blobs"
+_ARCHIVE = "archive"
 _DATABASE = "casemate.db"
 _JOURNAL = "journal"
 _TLS = "tls"
@@ -83,6 +84,7 @@ def make_backup(opened: Opened, file: Path) -> int:
         # Each blob that this copy refers to is there for a while yet, and once linked for as long as it takes.
         if not opened.config.blobs:
             _link_blobs(opened.config.own_blobs, Path(folder) / _BLOBS)
+            _link_blobs(Path(opened.config.archive_place), Path(folder) / _ARCHIVE)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as out:
@@ -92,8 +94,9 @@ def make_backup(opened: Opened, file: Path) -> int:
                     fileobj=frames, mode="w|", format=tarfile.PAX_FORMAT, dereference=True
                 ) as archive:
                     archive.add(Path(folder) / _DATABASE, _DATABASE)
-                    if (Path(folder) / _BLOBS).is_dir():
-                        archive.add(Path(folder) / _BLOBS, _BLOBS)
+                    for name in (_BLOBS, _ARCHIVE):
+                        if (Path(folder) / name).is_dir():
+                            archive.add(Path(folder) / name, name)
                     _add_journal(archive, opened.config.journal, Path(folder))
                     for name in (SETTINGS, CREDENTIALS):
                         if (data / name).exists():
@@ -176,7 +179,8 @@ def _add_journal(archive: tarfile.TarFile, directory: Path, folder: Path) -> Non
         return
     copy = folder / "segment"
     for run, sequences in _runs(directory).items():
-        sequence = sequences[0]
+        # Those that came first may have been removed meanwhile, once they were in the database.
+        sequence = next((each for each in sequences if (directory / SegmentName(run, each).file).exists()), 0)
         while (path := directory / SegmentName(run, sequence).file).exists():
             following = directory / SegmentName(run, sequence + 1).file
             if not following.exists():

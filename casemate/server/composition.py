@@ -74,8 +74,11 @@ from casemate.services.ce.meter import Meter
 from casemate.services.ce.usage import Bill, Bills
 from casemate.services.cloudtrail import observing as cloudtrail_observing
 from casemate.services.cloudtrail import trails as cloudtrail_trails
-from casemate.services.cloudtrail.history import History
+from casemate.services.cloudtrail.archive import Archive
+from casemate.services.cloudtrail.history import History, HistoryReader
+from casemate.services.cloudtrail.pages import PURPOSE as HISTORY_PURPOSE
 from casemate.services.cloudtrail.quotas import QUOTAS as CLOUDTRAIL_QUOTAS
+from casemate.services.cloudtrail.sealed_files import PURPOSE as ARCHIVE_PURPOSE
 from casemate.services.cloudtrail.signing_keys import SigningKeys
 from casemate.services.cloudtrail.trails import Trails
 from casemate.services.cloudwatch.metrics import Metrics
@@ -88,7 +91,6 @@ from casemate.services.events.dispatch import Dispatcher
 from casemate.services.events.outbox import Outbox
 from casemate.services.events.quotas import QUOTAS as EVENTS_QUOTAS
 from casemate.services.events.store import Things
-from casemate.services.events.trail import Followers
 from casemate.services.iam import store as iam_store
 from casemate.services.iam.accesses import OBSERVER as IAM_OBSERVER
 from casemate.services.iam.accounts import IamAccounts
@@ -409,7 +411,7 @@ def open_worker(
     jobs = Jobs(opened.store, opened.clock, job_handlers(gate))
     _write_uses(loop, uses, opened.store)
     if number == 0:
-        _count_usage(loop, meter, threads, Followers(opened.store))
+        _count_usage(loop, meter, threads)
     return Worker(
         opened,
         journal,
@@ -456,8 +458,9 @@ def _build(
     buses = Buses(opened.store, opened.keyring)
     outbox = Outbox(buses, opened.keyring)
     trails = Trails(opened.store, opened.keyring, opened.config.cloudtrail_interval)
-    meter = _meter(opened, buses, outbox, trails, organizations_of)
     settings = opened.config
+    history = history_of(opened)
+    meter = _meter(opened, buses, outbox, trails, organizations_of, history)
     buckets = Buckets(opened.store, opened.keyring)
     parts: dict[type, Any] = {
         Entities: directory.entities,
@@ -505,7 +508,8 @@ def _build(
         Trails: trails,
         SigningKeys: SigningKeys(opened.keyring),
         Uses: uses,
-        History: History(settings.journal, JournalCipher(opened.root)),
+        History: history,
+        HistoryReader: HistoryReader(meter.glance),
         Bills: _bills(organizations_of),
         Meter: meter,
         UsageReader: UsageReader(partial(meter.catch_up, gently=True)),
@@ -580,11 +584,17 @@ def meter_of(opened: Opened) -> Meter:
     buses = Buses(opened.store, opened.keyring)
     trails = Trails(opened.store, opened.keyring)
     organizations_of = Organizations(opened.store, opened.keyring, IamAccounts(opened.keyring))
-    return _meter(opened, buses, Outbox(buses, opened.keyring), trails, organizations_of)
+    outbox = Outbox(buses, opened.keyring)
+    return _meter(opened, buses, outbox, trails, organizations_of, history_of(opened))
 
 
 def _meter(
-    opened: Opened, buses: Buses, outbox: Outbox, trails: Trails, organizations_of: Organizations
+    opened: Opened,
+    buses: Buses,
+    outbox: Outbox,
+    trails: Trails,
+    organizations_of: Organizations,
+    history: History,
 ) -> Meter:
     """Whoever reads the audit shows it to all: what is read is read once."""
     observers = (
@@ -593,7 +603,19 @@ def _meter(
         cloudtrail_observing.observer(opened.store, trails, organizations_of, opened.clock),
         access_lines.observer(Buckets(opened.store, opened.keyring)),
     )
-    return Meter(opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, observers)
+    recorders = (partial(history.gathering, opened.clock),)
+    return Meter(
+        opened.store, opened.config.journal, JournalCipher(opened.root), BILLED, observers, recorders
+    )
+
+
+def history_of(opened: Opened) -> History:
+    """What the audit has recorded, for lookups and for the commands that need no server."""
+    config = opened.config
+    archive = Archive(
+        open_blobs(config.archive_place), opened.root.wrapping_key(ARCHIVE_PURPOSE), config.audit_days
+    )
+    return History(archive, opened.root.wrapping_key(HISTORY_PURPOSE))
 
 
 def bills_of(opened: Opened) -> Bills:
@@ -614,27 +636,27 @@ def _bills(organizations: Organizations) -> Bills:
     return Bills(of)
 
 
-def _count_usage(
-    loop: asyncio.AbstractEventLoop, meter: Meter, threads: ThreadPoolExecutor, followed: Followers
-) -> None:
-    """Count what is in the journal, now and again for as long as the loop runs, and more often while there are rules
-    that wait for what is found; one worker for all of the machine."""
-    counted = loop.time()
+def _count_usage(loop: asyncio.AbstractEventLoop, meter: Meter, threads: ThreadPoolExecutor) -> None:
+    """Read what is in the journal, now and again for as long as the loop runs; one worker for all of the machine."""
+
+    trimmed = loop.time()
 
     def count() -> None:
-        nonlocal counted
+        nonlocal trimmed
         try:
-            if followed() or loop.time() >= counted + ce_meter.EVERY:
-                counted = loop.time()
+            if loop.time() < trimmed + ce_meter.TRIM_EVERY:
                 meter.catch_up(gently=True)
+            else:
+                trimmed = loop.time()
+                meter.trim(History.held)
         except (JournalTampered, StoreError) as error:
             log.error("usage is not counted: %s", error)
 
     def begin() -> None:
         threads.submit(count)
-        loop.call_later(followed.EVERY, begin)
+        loop.call_later(ce_meter.EVERY, begin)
 
-    loop.call_later(followed.EVERY, begin)
+    loop.call_later(ce_meter.EVERY, begin)
 
 
 def _write_uses(loop: asyncio.AbstractEventLoop, uses: Uses, store: Store) -> None:

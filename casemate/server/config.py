@@ -24,12 +24,13 @@ class Config:
 
     data: the data directory; host: the address to listen on; port, tls_port, metrics_port: TCP ports (0: any
     free one, None: do not listen); database: '' for SQLite in the data directory, else a postgresql:// URL;
-    blobs: '' for files in the data directory, else a path or the URL of an object store, for large objects' content;
-    seal: what protects the root key ('' for a key file in the data directory), previous_seal: the one before,
-    while it is rotated; audit: "durable" holds a reply until its record is on disk, "relaxed" does not; region:
-    where unsigned requests act; account: the id of the first account ('' for a random one); quotas: requests a
-    second by quota ("kms:CreateKey", or "*" for all others), without which there is no limit; "aws": what Service
-    Quotas says, beginning with AWS's defaults; quota_approval: up to so many times AWS's default an increase is
+    blobs: '' for files in the data directory, else a path or the URL of an object store, for large objects'
+    content; seal: what protects the root key ('' for a key file in the data directory), previous_seal: the
+    one before, while it is rotated; audit: "durable" holds a reply until its record is on disk, "relaxed"
+    does not; audit_days: for which records are kept (0: for ever); region: where unsigned requests act;
+    account: the id of the first account ('' for a random one); quotas: requests a second by quota
+    ("kms:CreateKey", or "*" for all others), without which there is no limit; "aws": what Service Quotas
+    says, beginning with AWS's defaults; quota_approval: up to so many times AWS's default an increase is
     approved at once (0: none is, None: each is); cors_origins: what a browser's page may call from;
     attestation_roots: the certificates (DER) that enclaves' attestation documents may chain to; oidc_keys: JWK sets
     of identity providers by issuer, which are then not asked for them; oidc_hosts: hosts that identity providers'
@@ -56,6 +57,7 @@ class Config:
     seal: str = ""
     previous_seal: str = ""
     audit: Literal["durable", "relaxed"] = "durable"
+    audit_days: int = 90
     region: str = "us-east-1"
     account: str = ""
     tls_cert: Path | None = None
@@ -127,6 +129,11 @@ class Config:
     def blobs_place(self) -> str:
         """Where it is, in the words of casemate/store/blobs.py."""
         return self.blobs or str(self.own_blobs)
+
+    @property
+    def archive_place(self) -> str:
+        """Where the audit's archive is, in the same words."""
+        return f"{self.blobs.rstrip('/')}/archive" if self.blobs else str((self.data / "archive").resolve())
 
     @property
     def journal(self) -> Path:

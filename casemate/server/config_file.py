@@ -354,6 +354,7 @@ SETTINGS: Mapping[str, Setting] = {
         _seal, "keyfile:/PATH, passphrase:env:NAME, passphrase:file:/PATH, a pkcs11: URI, or nothing"
     ),
     "audit": Setting(_one_of("durable", "relaxed"), "durable or relaxed"),
+    "audit_days": Setting(_whole(0, 36_500), "days, 0 for ever"),
     "region": Setting(_region, "an AWS Region, as us-east-1"),
     "account": Setting(_account, "12 digits, or nothing for a random account"),
     "tls_cert": Setting(_readable_file, "a PEM file that can be read"),

@@ -58,7 +58,7 @@ def read_journal(
     Raises JournalTampered where the journal is not as it was written, after all that comes before.
     """
     seen = after or {}
-    waiting = sorted(_runs(directory).items(), key=lambda item: run_start_ns(item[0]), reverse=True)
+    waiting = sorted(runs_of(directory).items(), key=lambda item: run_start_ns(item[0]), reverse=True)
     heap: list[tuple[Position, bytes, Iterator[Entry]]] = []
     while waiting or heap:
         # A run is opened when its time has come, so that many old runs do not mean many open files.
@@ -97,7 +97,7 @@ def follow(
             return
 
 
-def _runs(directory: Path) -> dict[str, list[int]]:
+def runs_of(directory: Path) -> dict[str, list[int]]:
     """The sequence numbers of each run's segments, ascending."""
     runs: dict[str, list[int]] = {}
     for entry in os.scandir(directory):
@@ -122,7 +122,7 @@ def _read_run(
             # Unbuffered, because a buffer would hold on to what the writer has changed since.
             file = open(path, "rb", buffering=0)  # noqa: SIM115  (closed by the with below)
         except FileNotFoundError:
-            goes_on = _runs(directory).get(run, [0])[-1] > sequence
+            goes_on = runs_of(directory).get(run, [0])[-1] > sequence
             if goes_on or previous is None or previous.kind == CONTINUES:
                 raise JournalTampered(f"the journal's segment {name.file} is missing") from None
             return

@@ -8,25 +8,29 @@ own journal.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orjson import loads
 
 from casemate.gate.billing import Billed
-from casemate.gate.observing import Gathered, Observer
+from casemate.gate.observing import Gathered, Gathering, Observer, Recorder
 from casemate.store.database import Store, Tx
 from casemate.store.errors import StoreError
 from casemate.store.journal_format import JournalTampered, Position, SegmentCipher, SegmentName
 from casemate.store.journal_reader import read_journal
+from casemate.store.journal_trimming import ended_runs, trim
 
-EVERY = 60.0
+EVERY = 2.0
 """Seconds between two readings while nobody asks."""
+TRIM_EVERY = 60.0
+"""Seconds between two looks for what of the journal nobody needs."""
 
 _BATCH = 50_000
 """Records counted in one transaction."""
@@ -35,6 +39,11 @@ _PAUSE = 0.005
 """Beside a server, so many records are read at a time, and so many seconds waited: a third of a millisecond of the
 interpreter's time, and then the event loop has it again. That is up to 18,000 records a second."""
 
+_GLANCE = 1_000
+"""Records that a glance reads at most."""
+_GLANCE_SECONDS = 0.02
+"""For which it waits for whoever reads already."""
+
 _Key = tuple[str, str, str, str, str, str, str]
 
 
@@ -42,12 +51,13 @@ class _Counted:
     """What one reading found: calls by what they count as; the last event of each resource whose use is to be known,
     by service and resource; what each observer gathered."""
 
-    __slots__ = ("calls", "gathered", "last")
+    __slots__ = ("calls", "gathered", "last", "recorded")
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
+    def __init__(self, observers: Sequence[Observer], recorders: Sequence[Recorder]) -> None:
         self.gathered: list[tuple[Observer, Gathered]] = [(each, {}) for each in observers]
         self.calls: Counter[_Key] = Counter()
         self.last: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self.recorded: list[Gathering] = [each() for each in recorders]
 
 
 class Overtaken(StoreError):
@@ -56,7 +66,7 @@ class Overtaken(StoreError):
 
 class Meter:
     """journal: the machine's audit journal; billed: the services whose calls cost something; observers: who
-    are told of every call."""
+    are told of every call; recorders: keep every record."""
 
     def __init__(
         self,
@@ -65,6 +75,7 @@ class Meter:
         cipher: SegmentCipher,
         billed: Sequence[Billed],
         observers: Sequence[Observer],
+        recorders: Sequence[Recorder] = (),
     ) -> None:
         self._store = store
         self._journal = journal
@@ -72,6 +83,7 @@ class Meter:
         self.billed: Mapping[str, Billed] = {each.service: each for each in billed}
         self._by_source = {each.source: each for each in billed}
         self._observers = observers
+        self._recorders = recorders
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
@@ -90,6 +102,45 @@ class Meter:
                     time.sleep(0.05)
         raise Overtaken("another process counts the audit journal")
 
+    def glance(self) -> None:
+        """Count what has come since the last time, if that is little and nobody else is at it: a few milliseconds.
+        Raises JournalTampered, StoreError."""
+        if not self._lock.acquire(timeout=_GLANCE_SECONDS):
+            return
+        try:
+            with contextlib.suppress(Overtaken):
+                self._count(gently=False, most=_GLANCE)
+        finally:
+            self._lock.release()
+
+    def trim(self, held: Callable[[Tx], Iterable[Mapping[str, int]]]) -> None:
+        """Remove what was read of the journal, once nobody needs it. held: segments that somebody needs, and those
+        after them, by run. Raises as ``catch_up``."""
+        with self._lock:
+            if not self._journal.is_dir():
+                return
+            ended = ended_runs(self._journal)
+            self._count(gently=True)
+            if self._stopped.is_set():
+                # Not all of the runs that have ended was read.
+                return
+
+            def needed(tx: Tx) -> dict[str, int]:
+                found = {run: position.sequence for run, position in _positions(tx).items() if run}
+                found |= dict.fromkeys(ended, 0)
+                for segments in held(tx):
+                    for run, sequence in segments.items():
+                        if run in found:
+                            found[run] = min(found[run] or sequence, sequence)
+                return found
+
+            gone = trim(self._journal, self._store.read(needed))
+            # Afterwards: of a run without a position all would be counted again.
+            if gone:
+                self._store.write(
+                    lambda tx: [tx.run("DELETE FROM ce_positions WHERE run = ?", (run,)) for run in gone]
+                )
+
     def forget(self, tx: Tx) -> None:
         """Count nothing of what is in the journal by now (the tables are empty: the server was reset)."""
         tx.run(
@@ -98,14 +149,14 @@ class Meter:
             (time.time_ns(),),
         )
 
-    def _count(self, gently: bool) -> int:
+    def _count(self, gently: bool, most: int = 0) -> int:
         if not self._journal.is_dir():
             return 0
         known = self._store.read(_positions)
         begun = known.pop("", None)
         since = 0 if begun is None else begun.time_ns
         seen, read, kept = dict(known), 0, 0
-        counted = _Counted(self._observers)
+        counted = _Counted(self._observers, self._recorders)
         tampered: JournalTampered | None = None
         records = read_journal(self._journal, self._cipher, after=self._there(known))
         while True:
@@ -119,11 +170,11 @@ class Meter:
             seen[position.run] = position
             read += 1
             if position.time_ns > since:
-                self._look_at(record, counted)
+                self._look_at(position, record, counted)
             if read - kept == _BATCH:
                 self._keep(known, seen, counted)
-                known, counted, kept = dict(seen), _Counted(self._observers), read
-            if gently and read % _SLICE == 0 and self._stopped.wait(_PAUSE):
+                known, counted, kept = dict(seen), _Counted(self._observers, self._recorders), read
+            if read == most or (gently and read % _SLICE == 0 and self._stopped.wait(_PAUSE)):
                 break
         if read > kept:
             self._keep(known, seen, counted)
@@ -141,9 +192,11 @@ class Meter:
             if SegmentName(run, position.sequence).file in files
         }
 
-    def _look_at(self, record: bytes, counted: _Counted) -> None:
-        """Show a record to the observers, and count it if it is of a call that was not refused."""
+    def _look_at(self, position: Position, record: bytes, counted: _Counted) -> None:
+        """Show a record to recorders and observers, and count it if it is of a call that was not refused."""
         event = loads(record)
+        for recorded in counted.recorded:
+            recorded.see(position, record, event)
         is_call = event["eventType"] == "AwsApiCall"
         for observer, gathered in counted.gathered:
             if is_call or observer.all:
@@ -164,6 +217,9 @@ class Meter:
             counted.calls[key] += 1
 
     def _keep(self, known: Mapping[str, Position], seen: Mapping[str, Position], counted: _Counted) -> None:
+        keeping = [recorded.pack() for recorded in counted.recorded]
+        segments = {run: known[run].sequence if run in known else 1 for run in seen}
+
         def write(tx: Tx) -> None:
             for run, position in seen.items():
                 before = known.get(run)
@@ -186,6 +242,8 @@ class Meter:
 
             for observer, gathered in counted.gathered:
                 observer.keep(tx, gathered)
+            for keep in keeping:
+                keep(tx, segments)
 
         self._store.write(write)
 

@@ -10,11 +10,13 @@ from casemate.services.cloudtrail import (
     lookup,
     making,
     selecting,
+    shipping,
     showing,
     signing_keys,
     tagging,
 )
 from casemate.services.cloudtrail.delivering import deliverer, notifier
+from casemate.services.cloudtrail.history import History
 from casemate.services.cloudtrail.scheduling import DELIVER, NOTIFY
 
 if TYPE_CHECKING:
@@ -26,4 +28,9 @@ __all__ = ["insight_selectors", "jobs", "lookup", "making", "selecting", "showin
 
 def jobs(gate: Gate) -> dict[str, Callable[[Job], object]]:
     """The background jobs, by kind."""
-    return {DELIVER: deliverer(gate), NOTIFY: notifier(gate)}
+    history = gate.parts[History]
+    return {
+        DELIVER: deliverer(gate),
+        NOTIFY: notifier(gate),
+        shipping.KIND: shipping.shipper(gate.store, history.archive, history.key, gate.clock),
+    }

@@ -64,7 +64,7 @@ def find(call: Call, lookup: Lookup, limit: int) -> Sequence[Found]:
             text = key.unwrap(bytes(sealed), _PURPOSE, lookup.region, name).decode()
         except Tampered as error:
             raise AwsError("InternalFailure", "The stored event cannot be used.", 500) from error
-        found.append(Found(Place(seconds, 0, name), text, json.loads(text)))
+        found.append(Found(Place(seconds, 0, name), text))
     return found
 
 

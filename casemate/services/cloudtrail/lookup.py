@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from typing import TYPE_CHECKING, Final
 
 from casemate.api import cloudtrail
+from casemate.engine.envelope.errors import Tampered
+from casemate.errors import AwsError
 from casemate.gate.resource import Resource
 from casemate.services.cloudtrail import found_events, insight_history, page_tokens
-from casemate.services.cloudtrail.history import History, Lookup
+from casemate.services.cloudtrail.history import Found, History, HistoryReader, Lookup
 from casemate.services.cloudtrail.refusals import bad_attributes, bad_times, bad_token
+from casemate.store.journal_format import JournalTampered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from typing import Any
 
     from casemate.gate.call import Call
+
+log = logging.getLogger("casemate.cloudtrail")
 
 DAYS: Final = 90
 _LONGEST: Final = 2000
@@ -59,11 +66,8 @@ def lookup_events(
         None if token is None else token.after,
     )
     limit = req.get("MaxResults", 50)
-    if insights:
-        found = insight_history.find(call, lookup, limit + 1)
-    else:
-        found = call.part(History).find(call, lookup, limit + 1)
-    shown = insight_history.shown if insights else found_events.shown
+    find, shown = (insight_history.find, insight_history.shown) if insights else (_find, found_events.shown)
+    found = find(call, lookup, limit + 1)
     answer: cloudtrail.LookupEventsResponse = {
         "Events": [shown(each.record, each.text) for each in found[:limit]]
     }
@@ -71,6 +75,21 @@ def lookup_events(
         following = page_tokens.Token(found[limit - 1].place, lookup.end)
         answer["NextToken"] = page_tokens.write(following, asked, call.now)
     return answer
+
+
+def _find(call: Call, lookup: Lookup, limit: int) -> Sequence[Found]:
+    call.before("history", lambda: _catch_up(call.part(HistoryReader)))
+    try:
+        return call.part(History).find(call.tx, lookup, limit)
+    except Tampered as error:
+        log.error("the history cannot be read: %s", error)
+        raise AwsError("InternalFailure", "The history of events cannot be read.", 500) from error
+
+
+def _catch_up(reader: HistoryReader) -> None:
+    # Where the journal is not as it was written, what was read of it can be looked up all the same.
+    with contextlib.suppress(JournalTampered):
+        reader.catch_up()
 
 
 def _attribute(req: cloudtrail.LookupEventsRequest, known: frozenset[str] | None) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from casemate.engine.cloudtrail.categories import is_management
 from casemate.gate.observing import Gathered, Observer
 from casemate.services.events.buses import Bus, Buses
 from casemate.services.events.outbox import Outbox, Waiting
-from casemate.services.events.store import ARCHIVE, DEFAULT, RULE, SHARDS, domain
+from casemate.services.events.store import DEFAULT
 from casemate.store.cache import Miss
 from casemate.store.database import Store, Tx
 
@@ -71,27 +71,3 @@ def _known(buses: Buses, account: str, region: str) -> Bus | None:
         return buses.get(None, account, region, DEFAULT)
     except Miss:
         return None
-
-
-class Followers:
-    """Whether there is any rule or archive at all, for whose sake the audit is read more often."""
-
-    EVERY: Final = 2.0
-    """Seconds between two readings then."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._slots = [store.generations.slot(domain(shard)) for shard in range(SHARDS)]
-        self._seen: tuple[int, ...] = ()
-        self._found = False
-
-    def __call__(self) -> bool:
-        seen = tuple(map(self._store.generations.current, self._slots))
-        if seen != self._seen:
-            self._found = self._store.read(_anything)
-            self._seen = seen
-        return self._found
-
-
-def _anything(tx: Tx) -> bool:
-    return tx.one("SELECT 1 FROM events_things WHERE kind IN (?, ?) LIMIT 1", (RULE, ARCHIVE)) is not None
