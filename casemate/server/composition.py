@@ -125,6 +125,7 @@ from casemate.services.lambda_.quotas import QUOTAS as LAMBDA_QUOTAS
 from casemate.services.logs import groups as logs_groups
 from casemate.services.logs import policy_store as logs_policies
 from casemate.services.logs.encryption import DataKeys as LogDataKeys
+from casemate.services.logs.export_store import Exports as LogExports
 from casemate.services.logs.groups import Groups as LogGroups
 from casemate.services.logs.live_tail import LiveTails
 from casemate.services.logs.policy_store import Policies as LogPolicies
@@ -493,6 +494,7 @@ def _build(
         LogGroups: LogGroups(opened.store, opened.keyring),
         LogPolicies: LogPolicies(opened.store, opened.keyring),
         LogDefinitions: LogDefinitions(opened.keyring),
+        LogExports: LogExports(opened.keyring),
         LiveTails: LiveTails(),
         LogQueries: LogQueries(opened.keyring),
         Metrics: Metrics(opened.keyring, opened.root.derive("cloudwatch metric ids")),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from casemate.services.logs import (
     encryption,
+    export_tasks,
+    exporting,
     group_operations,
     ingesting,
     live_tail,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "encryption",
+    "export_tasks",
     "group_operations",
     "ingesting",
     "jobs",
@@ -52,6 +55,7 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], object]]:
     """The handlers of CloudWatch Logs' background jobs, by kind."""
     by_id = gate.parts[Groups].by_id
     return {
+        exporting.RUN: exporting.runner(gate),
         metric_defaults.KIND: metric_defaults.putter(gate, by_id, metric_filters.put_default),
         querying.FORGET: querying.forgetter(gate),
         querying.RUN: querying.runner(gate),

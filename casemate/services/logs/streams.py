@@ -53,6 +53,16 @@ def beginning_with(tx: Tx, group_id: str, prefix: str, limit: int) -> list[Strea
     return [Stream(*row) for row in rows]
 
 
+def after(tx: Tx, group_id: str, prefix: str, name: str, limit: int) -> list[tuple[str, str]]:
+    """Ids and names of the streams that begin with a prefix and come after a name, by name."""
+    rows = tx.all(
+        "SELECT id, name FROM logs_streams WHERE group_id = ? AND substr(name, 1, ?) = ? AND name > ? "
+        "ORDER BY name LIMIT ?",
+        (group_id, len(prefix), prefix, name, limit),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def by_ids(tx: Tx, group_id: str, ids: list[str]) -> dict[str, str]:
     """The names of streams by id; without those that are no more."""
     marks = ", ".join("?" * len(ids))
