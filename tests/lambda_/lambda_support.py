@@ -15,8 +15,9 @@ from uuid import uuid4
 
 from server_support import Server, running_server
 from server_support import refused as refused
+from users_support import Users, seed_of
+from users_support import access_key as access_key
 
-from casemate.services.iam.identities import AccessKey
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
@@ -25,37 +26,16 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/runner"
 RUNTIME = f"python3.{sys.version_info.minor}"
 NO_ROLE = f"arn:aws:iam::{ACCOUNT}:role/of-nobody"
 
-_USERS = {
-    "admin": (ACCOUNT, True),
-    "nobody": (ACCOUNT, False),
-    "limited": (ACCOUNT, False),
-    "stranger": (OTHER_ACCOUNT, True),
+_USERS: Users = {
+    "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
+    "nobody": (ACCOUNT, (), ""),
+    "limited": (ACCOUNT, (), ""),
+    "stranger": (OTHER_ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
 }
-
-
-def access_key(user: str) -> AccessKey:
-    return AccessKey(f"AKIATEST{user.upper().ljust(12, 'X')}", f"secret-of-{user}-0123456789")
 
 
 def user_arn(user: str) -> str:
     return f"arn:aws:iam::{_USERS[user][0]}:user/{user}"
-
-
-def _seed() -> dict[str, Any]:
-    accounts: dict[str, dict[str, Any]] = {
-        account: {"id": account, "name": f"account {account}", "users": []}
-        for account in (ACCOUNT, OTHER_ACCOUNT)
-    }
-    for user, (account, all_allowed) in _USERS.items():
-        key = access_key(user)
-        accounts[account]["users"].append(
-            {
-                "name": user,
-                "attached_policies": [ADMINISTRATOR_ACCESS] if all_allowed else [],
-                "access_keys": [{"id": key.id, "secret": key.secret}],
-            }
-        )
-    return {"accounts": list(accounts.values())}
 
 
 def allowing(*actions: str, resource: str = "*", **more: Any) -> str:
@@ -139,7 +119,7 @@ def arn(name: str, qualifier: str = "") -> str:
 @contextmanager
 def lambda_server(folder: Path, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Lambda]:
     file = folder / "seed.json"
-    file.write_text(json.dumps(_seed()))
+    file.write_text(json.dumps(seed_of(_USERS, ACCOUNT, OTHER_ACCOUNT)))
     with running_server(folder, "--dev", "--seed", str(file), *args, env=env) as server:
         running = Lambda(server)
         running.role("runner", "kms:*", "ssm:*")

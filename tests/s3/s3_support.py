@@ -12,24 +12,20 @@ from uuid import uuid4
 
 from server_support import Server, running_server
 from server_support import refused as refused
+from users_support import Users, seed_of
+from users_support import access_key as access_key
 
-from casemate.services.iam.identities import AccessKey
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 REGION = "us-east-1"
 
-# user: (account, attached policies)
-_USERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,)),
-    "nobody": (ACCOUNT, ()),
-    "stranger": (OTHER_ACCOUNT, (ADMINISTRATOR_ACCESS,)),
-    "powerless": (OTHER_ACCOUNT, ()),
+_USERS: Users = {
+    "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
+    "nobody": (ACCOUNT, (), ""),
+    "stranger": (OTHER_ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
+    "powerless": (OTHER_ACCOUNT, (), ""),
 }
-
-
-def access_key(user: str) -> AccessKey:
-    return AccessKey(f"AKIATEST{user.upper().ljust(12, 'X')}", f"secret-of-{user}-0123456789")
 
 
 def user_arn(user: str) -> str:
@@ -37,22 +33,11 @@ def user_arn(user: str) -> str:
 
 
 def seed() -> dict[str, Any]:
-    accounts: dict[str, dict[str, Any]] = {
-        account: {"id": account, "name": f"account {account}", "users": []}
-        for account in (ACCOUNT, OTHER_ACCOUNT)
-    }
+    seeded = seed_of(_USERS, ACCOUNT, OTHER_ACCOUNT)
     key = access_key("root")
-    accounts[ACCOUNT]["root_access_keys"] = [{"id": key.id, "secret": key.secret}]
-    for user, (account, attached) in _USERS.items():
-        key = access_key(user)
-        accounts[account]["users"].append(
-            {
-                "name": user,
-                "attached_policies": list(attached),
-                "access_keys": [{"id": key.id, "secret": key.secret}],
-            }
-        )
-    return {"accounts": list(accounts.values())}
+    own = next(account for account in seeded["accounts"] if account["id"] == ACCOUNT)
+    own["root_access_keys"] = [{"id": key.id, "secret": key.secret}]
+    return seeded
 
 
 class S3:

@@ -11,9 +11,10 @@ from uuid import uuid4
 
 from server_support import Server, casemate, running_server
 from server_support import refused as refused
+from users_support import Users, seed_of
+from users_support import access_key as access_key
 
 from casemate.gate.call import Call
-from casemate.services.iam.identities import AccessKey
 from casemate.services.iam.managed_policies import ADMINISTRATOR_ACCESS
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
@@ -33,17 +34,12 @@ def inline(
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-# user: (account, attached policies)
-_USERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,)),
-    "nobody": (ACCOUNT, ()),
-    "limited": (ACCOUNT, ()),
-    "stranger": (OTHER_ACCOUNT, (ADMINISTRATOR_ACCESS,)),
+_USERS: Users = {
+    "admin": (ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
+    "nobody": (ACCOUNT, (), ""),
+    "limited": (ACCOUNT, (), ""),
+    "stranger": (OTHER_ACCOUNT, (ADMINISTRATOR_ACCESS,), ""),
 }
-
-
-def access_key(user: str) -> AccessKey:
-    return AccessKey(f"AKIATEST{user.upper().ljust(12, 'X')}", f"secret-of-{user}-0123456789")
 
 
 def user_arn(user: str) -> str:
@@ -51,20 +47,7 @@ def user_arn(user: str) -> str:
 
 
 def seed() -> dict[str, Any]:
-    accounts: dict[str, dict[str, Any]] = {
-        account: {"id": account, "name": f"account {account}", "users": []}
-        for account in (ACCOUNT, OTHER_ACCOUNT)
-    }
-    for user, (account, attached) in _USERS.items():
-        key = access_key(user)
-        accounts[account]["users"].append(
-            {
-                "name": user,
-                "attached_policies": list(attached),
-                "access_keys": [{"id": key.id, "secret": key.secret}],
-            }
-        )
-    return {"accounts": list(accounts.values())}
+    return seed_of(_USERS, ACCOUNT, OTHER_ACCOUNT)
 
 
 class SecretsServer:
