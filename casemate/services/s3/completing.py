@@ -21,7 +21,7 @@ from casemate.services.s3 import locks, sealing
 from casemate.services.s3.conditional import check_write
 from casemate.services.s3.happenings import created
 from casemate.services.s3.integrity import DEFAULT, shown_digest
-from casemate.services.s3.object_rows import PARTS_OF, ObjectRow, Objects, PartRow, discard_bodies
+from casemate.services.s3.object_rows import PARTS_OF, ObjectRow, Objects, PartRow, discard_part
 from casemate.services.s3.putting import check_size
 from casemate.services.s3.refusals import invalid_request, malformed_xml
 from casemate.services.s3.upload_rows import NamedUpload, Uploads, find_upload, no_such_upload
@@ -79,7 +79,7 @@ def complete_multipart_upload(
         locks.lock_new(call, bucket, {}, about)
     row = objects.add(tx, bucket, key, call.now, about, size=size, body=PARTS_OF + upload.id)
     for number in there.keys() - {part.number for part in parts}:
-        discard_bodies(tx, "holder = ? AND part = ?", (upload.id, number), call.now)
+        discard_part(tx, upload.id, number, call.now)
     call.part(Uploads).forget(tx, bucket, upload)
     created(call, bucket, row)
     return _answer(call, bucket, row)  # type: ignore[return-value]  # as above

@@ -26,7 +26,7 @@ from casemate.services.s3.ciphers import ObjectKeys
 from casemate.services.s3.conditional import check_copied
 from casemate.services.s3.copying import named_source, open_source, readable_source
 from casemate.services.s3.integrity import DEFAULT, Integrity, shown_digest
-from casemate.services.s3.object_rows import ObjectRow, Objects, PartRow, discard_bodies, discard_parts
+from casemate.services.s3.object_rows import ObjectRow, Objects, PartRow, discard_part, discard_parts
 from casemate.services.s3.object_targets import NEEDS_OF_NEW, NamedObject, NewObject, upload_begun
 from casemate.services.s3.putting import check_served, check_size
 from casemate.services.s3.refusals import invalid_argument, invalid_request, log_tampered
@@ -141,7 +141,7 @@ def _receive(call: Call, req: Mapping[str, Any], target: NamedUpload, number: in
 
 def _keep(call: Call, target: NamedUpload, number: int, part: _Part) -> None:
     tx, upload = call.tx, target.upload
-    discard_bodies(tx, "holder = ? AND part = ?", (upload.id, number), call.now)
+    discard_part(tx, upload.id, number, call.now)
     about = {"ETag": part.etag, "Checksums": dict(part.checksums), "Modified": call.now}
     row = PartRow(part.stored.id, number, part.stored.size, part.salt, about)
     sealed = call.part(Objects).seal_part(tx, target.bucket, target.key, row)

@@ -131,7 +131,9 @@ class Objects:
 
     def is_empty(self, tx: Tx, bucket: Bucket) -> bool:
         """Whether a bucket has no object, no version, no delete marker."""
-        return tx.one("SELECT 1 FROM s3_objects WHERE bucket = ? LIMIT 1", (bucket.id,)) is None
+        # In order, so that PostgreSQL uses the index, whatever it believes of how many there are.
+        found = tx.one("SELECT 1 FROM s3_objects WHERE bucket = ? ORDER BY key LIMIT 1", (bucket.id,))
+        return found is None
 
     def parts(
         self, tx: Tx, bucket: Bucket, key: str, holder: str, after: int = 0, most: int = 10_000
@@ -139,7 +141,8 @@ class Objects:
         """The parts of an upload or of an object, from the one after that number on, in their order. Raises
         Tampered."""
         rows = tx.all(
-            "SELECT id, part, size, salt, sealed FROM s3_bodies WHERE holder = ? AND part > ? ORDER BY part LIMIT ?",
+            "SELECT id, part, size, salt, sealed FROM s3_bodies WHERE holder = ? AND part > ? AND part > 0 "
+            "ORDER BY part LIMIT ?",  # the index has parts alone
             (holder, after, most),
         )
         account_key = self._keyring.account_key(bucket.account, tx)
@@ -261,6 +264,11 @@ def discard_bodies(tx: Tx, which: str, parameters: Iterable[Any], now: float) ->
         (now + GRACE, *parameters),
     )
     tx.run(f"DELETE FROM s3_bodies WHERE {which}", parameters)
+
+
+def discard_part(tx: Tx, holder: str, number: int, now: float) -> None:
+    """Remove one part of an upload, if it is there."""
+    discard_bodies(tx, "holder = ? AND part = ? AND part > 0", (holder, number), now)
 
 
 def discard_parts(tx: Tx, holder: str, now: float) -> None:
