@@ -146,6 +146,7 @@ from casemate.services.s3.cors import Preflights
 from casemate.services.s3.object_rows import Objects
 from casemate.services.s3.posting import ROUTE as FORM_ROUTE
 from casemate.services.s3.quotas import QUOTAS as S3_QUOTAS
+from casemate.services.s3.replicator import Replicator
 from casemate.services.s3.upload_rows import Uploads
 from casemate.services.secretsmanager.accesses import OBSERVER as SECRETS_OBSERVER
 from casemate.services.secretsmanager.quotas import QUOTAS as SECRETS_QUOTAS
@@ -327,6 +328,7 @@ class Worker:
     poller: Poller
     deliverer: Deliverer
     caller: Caller
+    replicator: Replicator
 
     def close(self) -> None:
         """Everything acknowledged is durable already; what still runs is let finish, and is audited: the journal
@@ -338,6 +340,7 @@ class Worker:
         self.invocations.stop()
         self.poller.stop()
         self.jobs.stop()
+        self.replicator.stop()
         self.dispatcher.stop()
         self.deliverer.stop()
         self.caller.stop()
@@ -429,6 +432,7 @@ def open_worker(
         Poller(gate),
         Deliverer(gate),
         Caller(gate),
+        Replicator(gate),
     )
 
 

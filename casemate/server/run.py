@@ -207,6 +207,7 @@ async def _serve(
         loop.add_signal_handler(signal.SIGINT, told)
     worker.opened.store.join(loop.call_soon_threadsafe)
     worker.jobs.start()
+    worker.replicator.start()
     worker.dispatcher.start()
     worker.deliverer.start()
     worker.caller.start()

@@ -73,6 +73,13 @@ class Job:
         if not changed:
             raise LeaseLost(f"job {self.id} is no longer this worker's")
 
+    def put_back(self, tx: Tx) -> None:
+        """Not done: leave it to whoever comes next, now."""
+        tx.run(
+            "UPDATE store_jobs SET lease_until = 0, epoch = epoch + 1 WHERE id = ? AND epoch = ?",
+            (self.id, self.epoch),
+        )
+
     def renew(self, tx: Tx, seconds: float = LEASE) -> None:
         """Have the job for so much longer from now, for a handler with much to do. Raises LeaseLost."""
         if not tx.run(

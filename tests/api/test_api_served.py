@@ -36,6 +36,7 @@ DEPENDENT = {
     "kms:UpdateCustomKeyStore": {"ec2:DescribeVpcEndpointServices"},
     "lambda:CreateFunction": {"iam:PassRole"},
     "lambda:UpdateFunctionConfiguration": {"iam:PassRole"},
+    "s3:PutBucketReplication": {"iam:PassRole"},
 }
 
 

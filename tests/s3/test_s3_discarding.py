@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from casemate.services.s3.object_rows import DISCARDED_AT_ONCE, discard_parts, discard_some
+from casemate.services.s3.object_rows import DISCARDED_ALONG, DISCARDED_AT_ONCE, discard_parts, discard_some
 from casemate.store.database import Store, Tx, open_store
 from casemate.store.migrate import discover
 
@@ -30,7 +30,7 @@ def _left(store: Store) -> tuple[int, int]:
 def test_parts_go_by_batches(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'db'}", migrations=[discover("casemate.services.s3")])
     try:
-        few, many = DISCARDED_AT_ONCE, 2 * DISCARDED_AT_ONCE + 1
+        few, many = DISCARDED_ALONG, 2 * DISCARDED_AT_ONCE + 1
         store.write(lambda tx: _hold(tx, "few", few))
         store.write(lambda tx: _hold(tx, "many", many))
         store.write(lambda tx: _hold(tx, "kept", 3))

@@ -20,8 +20,8 @@ from casemate.gate.keyring import Keyring
 from casemate.server.movable_clock import MovableClock
 from casemate.services.s3 import lifecycle_job
 from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.lifecycle_filters import DAY, due
 from casemate.services.s3.lifecycle_job import LIFECYCLE, applier, doomed
-from casemate.services.s3.lifecycle_rules import DAY, due
 from casemate.services.s3.object_rows import ObjectRow, Objects
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.settings import NEW
@@ -143,8 +143,6 @@ def test_more_of_what_cannot_be(s3: S3) -> None:
     bucket = s3.bucket()
     with refused("InvalidArgument", "RuleId must be unique. Found same ID for more than one rule"):
         put(s3, bucket, RULE, RULE)
-    with refused("NotImplemented", status=501):
-        put(s3, bucket, {**RULE, "Transitions": [{"Days": 30, "StorageClass": "GLACIER"}]})
 
 
 def keys(s3: S3, bucket: str) -> list[str]:

@@ -17,6 +17,7 @@ from casemate.services.s3 import (
     deleting,
     encryption,
     getting,
+    inventory,
     lifecycle,
     listing,
     listing_objects,
@@ -30,7 +31,9 @@ from casemate.services.s3 import (
     public_access,
     putting,
     reencrypting,
+    replication,
     request_payment,
+    restoring,
     retention,
     tagging,
     unconfigured,
@@ -43,6 +46,7 @@ from casemate.services.s3.collecting import COLLECT, SWEEP, collector, sweeper
 from casemate.services.s3.lifecycle_job import LIFECYCLE, applier
 from casemate.services.s3.notices import NOTIFY, notifier
 from casemate.services.s3.object_rows import Objects
+from casemate.services.s3.restoring import RESTORE, restorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,6 +68,7 @@ __all__ = [
     "deleting",
     "encryption",
     "getting",
+    "inventory",
     "jobs",
     "lifecycle",
     "listing",
@@ -78,7 +83,9 @@ __all__ = [
     "public_access",
     "putting",
     "reencrypting",
+    "replication",
     "request_payment",
+    "restoring",
     "retention",
     "tagging",
     "unconfigured",
@@ -103,5 +110,6 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], None]]:
             gate.store, buckets, objects, gate.clock, record, lambda: gate.audits, gate.announcer
         ),
         NOTIFY: notifier(gate, buckets),
+        RESTORE: restorer(gate.store, buckets, objects, gate.announcer),
         SWEEP: sweeper(gate.store, bodies),
     }

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 
 from casemate.errors import AwsError
 from casemate.services.s3.object_rows import ObjectRow
-from casemate.services.s3.refusals import invalid_argument, not_supported
+from casemate.services.s3.refusals import invalid_argument
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.tag_rules import checked_tags
 
@@ -39,10 +39,15 @@ _TEXTS = (
     "ContentType",
     "WebsiteRedirectLocation",
 )
-_CLASSES = frozenset(
-    {"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
-)
-_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+_CLASSES = ARCHIVES | {
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+}
 
 
 def check_key(key: str) -> None:
@@ -102,9 +107,6 @@ def storage_class(given: str | None) -> str:
     """The storage class that is asked for. Raises AwsError for one that there is not here."""
     if given is None or given in _CLASSES:
         return given or "STANDARD"
-    if given in _ARCHIVES:
-        # What is archived could not be read without RestoreObject.
-        raise not_supported(f"The storage class {given}")
     raise AwsError(
         "InvalidStorageClass",
         "The storage class you specified is not valid",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from casemate.api import s3
 from casemate.errors import AwsError
 from casemate.services.s3 import acl_rules as rules
+from casemate.services.s3 import replicating
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.digests import check_document
 from casemate.services.s3.happenings import acl_changed
-from casemate.services.s3.object_rows import ObjectRow, Objects
+from casemate.services.s3.object_rows import ObjectRow
 from casemate.services.s3.object_targets import (
     NamedObject,
     acl_of,
@@ -73,9 +74,7 @@ def put_object_acl(call: Call, req: s3.PutObjectAclRequest, target: NamedObject)
         raise no_acls()
     acl = _put(req, owner_of(bucket, row.about), bucket.account)
     _must_not_be_public(call, bucket, "s3:PutObjectAcl", acl)
-    changed: ObjectRow = call.part(Objects).describe(
-        call.tx, bucket, row, {**row.about, "Acl": rules.kept(acl)}
-    )
+    changed: ObjectRow = replicating.change(call, bucket, row, {**row.about, "Acl": rules.kept(acl)})
     acl_changed(call, bucket, changed)
     return {}
 

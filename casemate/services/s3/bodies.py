@@ -26,6 +26,8 @@ _WAITING = 32
 _AT_ONCE = 8
 """Frames that are read, opened and sent together."""
 
+_COPIED = 1024 * 1024
+
 DIGEST = "CRC64NVME"
 
 Piece = bytes | bytearray | memoryview
@@ -75,6 +77,24 @@ class Bodies:
         blob = self.blobs.put(_sealed(hashed, keys, digest))
         return Stored(blob, size, None, digest.digest())
 
+    def copy(self, pieces: Iterable[Piece], size: int, data: bytes | None) -> Stored:
+        """Store another body of the same sealed bytes, which are in data or come in pieces. size: of the content."""
+        if data is not None:
+            return Stored(new_id(), size, data, digest_of((data,)))
+        digest = checksum(DIGEST)
+        blob = self.blobs.put(_digested(pieces, digest))
+        return Stored(blob, size, None, digest.digest())
+
+    def sealed(self, blob: str) -> Iterator[bytes]:
+        """A blob as it is. Raises Tampered where there is none."""
+        try:
+            reader = self.blobs.open(blob)
+        except BlobNotFound:
+            raise Tampered("an object's blob is missing") from None
+        with reader:
+            while piece := reader.read(_COPIED):
+                yield piece
+
     def discard(self, stored: Stored) -> None:
         """What was stored is not wanted after all."""
         if stored.data is None:
@@ -101,6 +121,12 @@ def insert(
         "INSERT INTO s3_bodies (id, holder, part, size, salt, data, sealed, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (stored.id, holder, part, stored.size, salt, stored.data, sealed, stored.digest),
     )
+
+
+def _digested(pieces: Iterable[Piece], digest: Checksum) -> Iterator[Piece]:
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
 
 
 def _sealed(pieces: Iterable[Piece], keys: BodyKeys, digest: Checksum) -> Iterator[bytes]:

@@ -79,7 +79,7 @@ class BucketKeys(KeyHolder):
 def data_key(call: Call, bucket: Bucket, key: str, how: Wanted, secret: bytes = b"") -> DataKey:
     """A new data key; secret: the one that an object has already. Raises AwsError."""
     if not how.bucket_key:
-        made = _generate(call, how, {_ARN: f"{bucket.arn}/{key}", **how.context})
+        made = _generate(call, bucket, how, {_ARN: f"{bucket.arn}/{key}", **how.context})
         kept = {"B": _text(made.sealed)}
         if secret:
             kept["R"] = _wrapped(made, secret, bucket, key)
@@ -89,7 +89,7 @@ def data_key(call: Call, bucket: Bucket, key: str, how: Wanted, secret: bytes = 
     name = (bucket.id, how.key_id, call.identity, tuple(sorted(how.context.items())))
     found = keys.get(name, call.now)
     if found is None:
-        found = _generate(call, how, {_ARN: bucket.arn, **how.context})
+        found = _generate(call, bucket, how, {_ARN: bucket.arn, **how.context})
         keys.keep(name, found)
         keys.keep((found.sealed, call.identity), found)
     secret = secret or os.urandom(KEY_BYTES)
@@ -124,22 +124,31 @@ def open_data_key(call: Call, bucket: Bucket, key: str, kept: Mapping[str, Any])
     return _unwrapped(found.secret, kept["D"], bucket, key)
 
 
-def _generate(call: Call, how: Wanted, context: Mapping[str, str]) -> _BucketKey:
+def _generate(call: Call, bucket: Bucket, how: Wanted, context: Mapping[str, str]) -> _BucketKey:
     _must_be_signed(call)
+    made: Any
+    secret = b""
     try:
-        made = kms.GenerateDataKey.ask(
-            call,
-            {"KeyId": how.key_id, "KeySpec": "AES_256", "EncryptionContext": dict(context)},
-            via="s3",
-        )
+        if how.replica:
+            # What replication is allowed to ask. Source: "Replicating encrypted objects".
+            secret = os.urandom(KEY_BYTES)
+            made = kms.Encrypt.ask(
+                call,
+                {"KeyId": how.key_id, "Plaintext": secret, "EncryptionContext": dict(context)},
+                via="s3",
+                region=bucket.region,
+            )
+        else:
+            made = kms.GenerateDataKey.ask(
+                call,
+                {"KeyId": how.key_id, "KeySpec": "AES_256", "EncryptionContext": dict(context)},
+                via="s3",
+                region=bucket.region,
+            )
     except AwsError as refusal:
         raise as_told_by_s3(refusal) from None
-    secret, sealed, key_arn = (
-        made.get("Plaintext", b""),
-        made.get("CiphertextBlob", b""),
-        made.get("KeyId", ""),
-    )
-    return _BucketKey(secret, sealed, key_arn, call.now + LIFETIME)
+    secret = secret or made.get("Plaintext", b"")
+    return _BucketKey(secret, made["CiphertextBlob"], made["KeyId"], call.now + LIFETIME)
 
 
 def _decrypt(call: Call, bucket: Bucket, key_arn: str, sealed: bytes, context: Mapping[str, str]) -> bytes:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from casemate.engine.envelope.errors import Tampered
 from casemate.gate.keyring import Keyring
+from casemate.services.s3 import archives, inventory_rows, replicating, restoring
 from casemate.services.s3.bodies import Bodies, digest_of
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.ciphers import stored_size
 from casemate.services.s3.collecting import referenced
-from casemate.services.s3.object_rows import PARTS_OF, Objects, discard_bodies
+from casemate.services.s3.object_rows import PARTS_OF, ObjectRow, Objects, discard_bodies
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.sealing import TWO_LAYERS
 from casemate.services.s3.upload_rows import Uploads
@@ -81,6 +83,7 @@ class Check:
         if bucket is None:
             return
         self.counted = self.counted._replace(buckets=self.counted.buckets + 1)
+        yield from self._inventories(bucket)
         place: tuple[bytes, str] = (b"", "")
         newest = b""
         while rows := self._store.read(lambda tx, at=place: _versions(tx, bucket, at)):  # type: ignore[misc]  # as above
@@ -91,6 +94,21 @@ class Check:
             place = (bytes(rows[-1][0]), rows[-1][1])
         for columns in self._store.read(lambda tx: _uploads_of(tx, bucket)):
             yield from self._upload(bucket, columns)
+
+    def _inventories(self, bucket: Bucket) -> Iterator[Found]:
+        try:
+            planless = self._store.read(lambda tx: list(inventory_rows.planless(tx, self._buckets, bucket)))
+        except Tampered as error:
+            yield Found(f"an inventory configuration of {bucket.name}: {error}")
+            return
+        for configuration in planless:
+            if self._repair:
+                at: dict[str, Any] = {"bucket": bucket, "configuration": configuration, "now": time.time()}
+                self._store.write(partial(inventory_rows.plan, **at))
+            yield Found(
+                f"inventory {configuration['Id']} of {bucket.name}: is to be made, and nothing does it",
+                self._repair,
+            )
 
     def _version(self, bucket: Bucket, columns: tuple[Any, ...], *, first: bool) -> Iterator[Found]:
         name = f"{bucket.name}/{bytes(columns[0]).decode()} version {columns[1]}"
@@ -104,12 +122,41 @@ class Check:
             if self._repair:
                 self._store.write(lambda tx: _mark_newest(tx, bucket, row.key.encode()))
             yield Found(f"{name}: is {'not ' if first else ''}marked as the newest one", self._repair)
+        if replicating.STATE in row.about and self._store.read(
+            lambda tx: self._waits_in_vain(tx, bucket, row, repair=False)
+        ):
+            if self._repair:
+                self._store.write(lambda tx: self._waits_in_vain(tx, bucket, row, repair=True))
+            yield Found(f"{name}: waits to be replicated, and nothing does it", self._repair)
+        if archives.STATE in row.about and self._store.read(
+            lambda tx: self._never_over(tx, bucket, row, repair=False)
+        ):
+            if self._repair:
+                self._store.write(lambda tx: self._never_over(tx, bucket, row, repair=True))
+            yield Found(f"{name}: is restored, and nothing ends that", self._repair)
         if not row.marker:
             rows = self._store.read(lambda tx: _bodies(tx, "" if row.in_parts else row.body, row.holder))
             count = row.about.get("Parts") if row.in_parts else 1
             if len(rows) != count or sum(size for _, size, _, _ in rows) != row.size:
                 yield Found(f"{name}: its content is not whole")
             yield from self._stored(name, rows, row.about["Encryption"])
+
+    def _waits_in_vain(self, tx: Tx, bucket: Bucket, row: ObjectRow, *, repair: bool) -> bool:
+        """As it is now: the server may run."""
+        found = self._objects.at(tx, bucket, row.key, row.version)
+        if found is None or not replicating.waits_in_vain(tx, bucket, found):
+            return False
+        if repair:
+            replicating.resume(tx, self._objects, bucket, found, time.time())
+        return True
+
+    def _never_over(self, tx: Tx, bucket: Bucket, row: ObjectRow, *, repair: bool) -> bool:
+        found = self._objects.at(tx, bucket, row.key, row.version)
+        if found is None or not restoring.waits_in_vain(tx, bucket, found):
+            return False
+        if repair:
+            restoring.plan(tx, bucket, found)
+        return True
 
     def _upload(self, bucket: Bucket, columns: tuple[Any, ...]) -> Iterator[Found]:
         name = f"upload {columns[1]} to {bucket.name}/{bytes(columns[0]).decode()}"

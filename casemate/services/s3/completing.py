@@ -17,7 +17,7 @@ from casemate.errors import AwsError
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
-from casemate.services.s3 import locks, sealing
+from casemate.services.s3 import expiring, locks, replicating, sealing
 from casemate.services.s3.conditional import check_write
 from casemate.services.s3.happenings import created
 from casemate.services.s3.integrity import DEFAULT, shown_digest
@@ -77,7 +77,7 @@ def complete_multipart_upload(
     _check_whole(req, about, algorithm, kind)
     if "Lock" not in about:
         locks.lock_new(call, bucket, {}, about)
-    row = objects.add(tx, bucket, key, call.now, about, size=size, body=PARTS_OF + upload.id)
+    row = replicating.add(call, bucket, key, about, size=size, body=PARTS_OF + upload.id)
     for number in there.keys() - {part.number for part in parts}:
         discard_part(tx, upload.id, number, call.now)
     call.part(Uploads).forget(tx, bucket, upload)
@@ -96,6 +96,7 @@ def _answer(call: Call, bucket: Bucket, row: ObjectRow) -> dict[str, Any]:
         "ETag": f'"{row.etag}"',
         **told.shown_checksums(row.about),
         **told.shown_version(bucket, row),
+        **expiring.shown(bucket, row),
         **{name: value for name, value in encryption.items() if not name.startswith("SSECustomer")},
     }
 

@@ -117,8 +117,19 @@ def _content_sha256(call: Call, _request: Mapping[str, Any]) -> Value:
     return call.signed.payload.declared.decode("latin-1")
 
 
+def _pauses_replication(_call: Call, request: Mapping[str, Any]) -> Value:
+    """Only AWS's Fault Injection Service pauses a replication, by the same action."""
+    return "false" if "ReplicationConfiguration" in request else None
+
+
+def _inventory_fields(_call: Call, request: Mapping[str, Any]) -> Value:
+    return tuple(request.get("InventoryConfiguration", {}).get("OptionalFields", ())) or None
+
+
 _COMPUTED: Mapping[str, Callable[[Call, Mapping[str, Any]], Value]] = {
     "s3:authtype": _auth_type,
+    "s3:inventoryaccessibleoptionalfields": _inventory_fields,
+    "s3:isreplicationpauserequest": _pauses_replication,
     "s3:locationconstraint": _location,
     "s3:object-lock-remaining-retention-days": _remaining_days,
     "s3:signatureage": _signature_age,

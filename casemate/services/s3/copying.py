@@ -14,7 +14,7 @@ from casemate.engine.envelope.errors import Tampered
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
-from casemate.services.s3 import locks, sealing
+from casemate.services.s3 import archives, expiring, locks, sealing
 from casemate.services.s3.acls import settle
 from casemate.services.s3.bodies import INLINE, Bodies
 from casemate.services.s3.conditional import check_copied
@@ -47,9 +47,13 @@ _NOT_COPIED = (
     "Encryption",
     "Lock",
     "Parts",
+    "Replica",
+    "Replication",
+    "Restore",
     "StorageClass",
     "WebsiteRedirectLocation",
     "Tags",
+    "Upload",
 )
 _CHANGES = (
     "StorageClass",
@@ -160,6 +164,7 @@ def copy_object(call: Call, req: s3.CopyObjectRequest, target: Copy) -> s3.CopyO
         },
         **told.shown_version(target.bucket, row),
         **sealing.shown(received.encryption.kept),
+        **expiring.shown(target.bucket, row),
     }
     if target.source.row is not None:
         version = told.shown_version(target.source.bucket, target.source.row).get("VersionId")
@@ -210,7 +215,9 @@ def readable_source(call: Call, source: NamedObject) -> ObjectRow:
         raise invalid_request(
             "The source of a copy request may not specifically refer to a delete marker by version id."
         )
-    return readable(call, source)
+    row = readable(call, source)
+    archives.check_copied(row)
+    return row
 
 
 def open_source(

@@ -12,6 +12,7 @@ from casemate.services.s3 import acl_rules
 from casemate.services.s3.access_points import AccessPoints
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.collecting import schedule
+from casemate.services.s3.inventory_rows import remove_all
 from casemate.services.s3.naming import bucket_arn, is_of_namespace, is_regional, may_name_bucket
 from casemate.services.s3.object_rows import Objects
 from casemate.services.s3.quotas import BUCKETS
@@ -162,6 +163,7 @@ def delete_bucket(call: Call, req: s3.DeleteBucketRequest, bucket: Bucket) -> s3
             409,
             BucketName=bucket.name,
         )
-    call.part(Uploads).forget_all(call.tx, bucket, call.now)
+    call.part(Uploads).forget_all(call.tx, bucket)
+    remove_all(call.tx, bucket)
     call.part(Buckets).delete(call.tx, bucket)
     return {}

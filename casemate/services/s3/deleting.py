@@ -10,7 +10,7 @@ from casemate.errors import AwsError
 from casemate.gate.authorise import decide, denied
 from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
-from casemate.services.s3 import locks
+from casemate.services.s3 import locks, replicating
 from casemate.services.s3.conditional import failed, lists
 from casemate.services.s3.happenings import hidden, removed
 from casemate.services.s3.object_rows import ObjectRow, Objects
@@ -103,6 +103,6 @@ def delete(call: Call, target: NamedObject, match: str | None, bypass: bool) -> 
             objects.remove(call.tx, bucket, row, call.now)
             removed(call, bucket, row)
         return {}
-    marker: ObjectRow = objects.add(call.tx, bucket, target.key, call.now, {}, marker=True)
+    marker: ObjectRow = replicating.add(call, bucket, target.key, {}, marker=True)
     hidden(call, bucket, marker)
     return {"DeleteMarker": True, **told.shown_version(bucket, marker)}

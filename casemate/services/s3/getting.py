@@ -12,7 +12,7 @@ from casemate.errors import AwsError
 from casemate.gate.authorise import decide
 from casemate.gate.call import Call
 from casemate.services.s3 import about as told
-from casemate.services.s3 import locks, sealing
+from casemate.services.s3 import archives, expiring, locks, replicating, sealing
 from casemate.services.s3.bodies import Bodies, Reading
 from casemate.services.s3.ciphers import ObjectKeys, Part
 from casemate.services.s3.conditional import check_read
@@ -97,7 +97,11 @@ def _describe(call: Call, request: Mapping[str, Any], target: NamedObject, row: 
                 )
             answer[name] = value
     answer |= told.shown_version(target.bucket, row)
+    answer |= archives.shown(row.about)
+    answer |= expiring.shown(target.bucket, row)
     answer |= sealing.shown(row.about["Encryption"])
+    if (status := replicating.status(row.about)) is not None:
+        answer["ReplicationStatus"] = status
     if "Lock" in row.about:
         lock = locks.shown(row.about)
         if not decide(call, "s3:GetObjectRetention", target, {}).allowed:
@@ -171,6 +175,7 @@ def head_object(call: Call, req: s3.HeadObjectRequest, target: NamedObject) -> s
 def get_object(call: Call, req: s3.GetObjectRequest, target: NamedObject) -> s3.GetObjectOutput:
     """An object or a range of it, decrypted as it leaves: of a range, only the frames that hold it."""
     row = readable(call, target)
+    archives.check_readable(row)
     if row.in_parts:
         # There may be ten thousand.
         call.leave_loop()

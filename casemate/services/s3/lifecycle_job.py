@@ -7,17 +7,19 @@ did before it was interrupted stays done. Source: "Expiring objects", "Examples 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from casemate.clock import Clock
 from casemate.gate.announcing import Announcer
 from casemate.services.s3.buckets import Buckets
-from casemate.services.s3.happenings import expired
-from casemate.services.s3.lifecycle_rules import DAY, due, filter_of
+from casemate.services.s3.happenings import expired, transitioned
+from casemate.services.s3.lifecycle_filters import DAY, due, filter_of
 from casemate.services.s3.object_rows import ObjectRow, Objects, discard_parts
+from casemate.services.s3.replicating import is_unfinished
 from casemate.services.s3.resources import Bucket, BucketRow
+from casemate.services.s3.transitions import ALL_LARGE, reached, reached_older
 from casemate.store.database import Store, Tx
 from casemate.store.jobs import Job, cancel, schedule
 
@@ -40,39 +42,67 @@ def plan(tx: Tx, row: BucketRow, now: float) -> None:
 
 
 class Doomed(NamedTuple):
-    """What is to be done about a key. hidden: it gets a delete marker; removed: versions that go for good."""
+    """What is to be done about a key. hidden: it gets a delete marker; removed: versions that go for good; moved:
+    those that come into another storage class, with that."""
 
     hidden: bool
     removed: Sequence[ObjectRow]
+    moved: Sequence[tuple[ObjectRow, str]] = ()
 
 
-def doomed(versions: Sequence[ObjectRow], rules: Sequence[Rule], versioned: bool, now: float) -> Doomed:
+def doomed(
+    versions: Sequence[ObjectRow],
+    rules: Sequence[Rule],
+    versioned: bool,
+    now: float,
+    minimum: str = ALL_LARGE,
+) -> Doomed:
     """What the rules say of a key. versions: all of them, the newest first; versioned: whether the bucket ever had
-    versioning, so that what is current is hidden and not removed."""
+    versioning, so that what is current is hidden and not removed; minimum: TransitionDefaultMinimumObjectSize."""
     current, older = versions[0], versions[1:]
     removed: list[ObjectRow] = []
+    moved: list[tuple[ObjectRow, str]] = []
     hidden = False
-    if current.marker:
+    if is_unfinished(current.about):
+        pass
+    elif current.marker:
         if not older and any(_ends_marker(rule, current, now) for rule in rules):
             removed.append(current)
     elif any(_expires(rule, current, now) for rule in rules):
         hidden = versioned
         if not versioned:
             removed.append(current)
-    return Doomed(hidden, [*removed, *_outlived(older, rules, 0, current.modified, now)])
+    if not (current.marker or removed or is_unfinished(current.about)):
+        to = reached(rules, current, minimum, now)
+        if to is not None:
+            moved.append((current, to))
+    aged = outlived(older, rules, 0, current.modified, now, minimum)
+    return Doomed(hidden, [*removed, *aged.removed], [*moved, *aged.moved])
 
 
-def _outlived(
-    older: Sequence[ObjectRow], rules: Sequence[Rule], before: int, since: float, now: float
-) -> Iterator[ObjectRow]:
-    """The older versions that go. before: how many older versions are newer than the first of these; since: when that
+def outlived(
+    older: Sequence[ObjectRow],
+    rules: Sequence[Rule],
+    before: int,
+    since: float,
+    now: float,
+    minimum: str = ALL_LARGE,
+) -> Doomed:
+    """The same of older versions. before: how many older versions are newer than the first of these; since: when that
     ceased to be current."""
+    removed: list[ObjectRow] = []
+    moved: list[tuple[ObjectRow, str]] = []
     for number, version in enumerate(older, before):
-        if any(_ends_older(rule, version, number, since, now) for rule in rules) and not is_kept(
-            version, now
-        ):
-            yield version
+        if not is_unfinished(version.about):
+            to = None if version.marker else reached_older(rules, version, minimum, number, since, now)
+            if any(_ends_older(rule, version, number, since, now) for rule in rules) and not is_kept(
+                version, now
+            ):
+                removed.append(version)
+            elif to is not None:
+                moved.append((version, to))
         since = version.modified
+    return Doomed(False, removed, moved)
 
 
 def is_kept(row: ObjectRow, now: float) -> bool:
@@ -214,6 +244,7 @@ def _expire(
             (bucket.id, place.key, place.name, _BATCH),
         )
     ]
+    minimum: str = bucket.settings["Lifecycle"]["Minimum"]
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row.key)]
     whole = len(rows) < _BATCH
     if not whole and len(groups) > 1:
@@ -221,9 +252,9 @@ def _expire(
         del groups[-1]
     for versions in groups:
         if place.name and versions[0].key.encode() == place.key:
-            what = Doomed(False, list(_outlived(versions, rules, place.older, place.since, now)))
+            what = outlived(versions, rules, place.older, place.since, now, minimum)
         else:
-            what = doomed(versions, rules, bool(bucket.versioning), now)
+            what = doomed(versions, rules, bool(bucket.versioning), now, minimum)
         _apply(tx, bucket, objects, versions[0].key, what, now, told, announcer, buckets)
     if whole:
         return None
@@ -246,6 +277,12 @@ def _apply(
     announcer: Announcer,
     buckets: Buckets,
 ) -> None:
+    for row, to in what.moved:
+        moved = objects.describe(tx, bucket, row, {**row.about, "StorageClass": to})
+        transitioned(announcer, tx, buckets, bucket, moved, now)
+        told.setdefault("transitionedVersions", []).append(
+            {"key": row.key, "versionId": row.version_id, "storageClass": to}
+        )
     for row in what.removed:
         objects.remove(tx, bucket, row, now)
         expired(announcer, tx, buckets, bucket, row, now)

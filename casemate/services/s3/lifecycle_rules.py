@@ -6,62 +6,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from casemate.errors import AwsError
-from casemate.services.s3.refusals import invalid_argument, invalid_request, malformed_xml, not_supported
+from casemate.services.s3 import transitions
+from casemate.services.s3.lifecycle_filters import DAY, Filter, check_filter, filter_of
+from casemate.services.s3.refusals import invalid_argument, invalid_request, malformed_xml
+from casemate.services.s3.transitions import CURRENT, OLDER
 
 if TYPE_CHECKING:
     from casemate.api import s3
 
 MOST_RULES = 1_000
 _LONGEST_ID = 255
-DAY = 86_400
-_ACTIONS = ("Expiration", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload")
-_TRANSITIONS = ("Transitions", "NoncurrentVersionTransitions")
-
-
-class Filter(NamedTuple):
-    """Which objects a rule is about. larger, smaller: sizes in bytes that objects are above and below."""
-
-    prefix: str = ""
-    tags: Mapping[str, str] = {}
-    larger: int | None = None
-    smaller: int | None = None
-
-    def covers(self, key: str, size: int, tags: Mapping[str, str]) -> bool:
-        return (
-            key.startswith(self.prefix)
-            and all(tags.get(name) == value for name, value in self.tags.items())
-            and (self.larger is None or size > self.larger)
-            and (self.smaller is None or size < self.smaller)
-        )
-
-    @property
-    def of_keys_alone(self) -> bool:
-        """Whether nothing but the key counts."""
-        return not self.tags and self.larger is None and self.smaller is None
-
-
-def filter_of(rule: Mapping[str, Any]) -> Filter:
-    """A stored rule's."""
-    given = rule.get("Filter")
-    if given is None:
-        return Filter(rule.get("Prefix", ""))
-    given = given.get("And", given)
-    listed = [*given.get("Tags", ()), *([given["Tag"]] if "Tag" in given else ())]
-    return Filter(
-        given.get("Prefix", ""),
-        {tag["Key"]: tag["Value"] for tag in listed},
-        given.get("ObjectSizeGreaterThan"),
-        given.get("ObjectSizeLessThan"),
-    )
-
-
-def due(created: float, days: int) -> float:
-    """When what was made then is so many days old: at the next midnight of UTC after that."""
-    later = created + days * DAY
-    return later + -later % DAY
+_ACTIONS = (
+    "Expiration",
+    "NoncurrentVersionExpiration",
+    "AbortIncompleteMultipartUpload",
+    CURRENT,
+    OLDER,
+)
 
 
 def stored(rules: Sequence[s3.LifecycleRule]) -> list[dict[str, Any]]:
@@ -81,23 +45,22 @@ def stored(rules: Sequence[s3.LifecycleRule]) -> list[dict[str, Any]]:
 
 
 def _stored(rule: s3.LifecycleRule, number: int) -> dict[str, Any]:
-    if any(rule.get(name) for name in _TRANSITIONS):
-        raise not_supported("A transition to another storage class")
     if not any(name in rule for name in _ACTIONS):
         raise invalid_request("At least one action needs to be specified in a rule.")
     if len(rule.get("ID", "")) > _LONGEST_ID:
         raise invalid_argument(f"ID length should not exceed allowed limit of {_LONGEST_ID}")
     if ("Filter" in rule) == ("Prefix" in rule):
         raise malformed_xml()
-    made: dict[str, Any] = {key: value for key, value in rule.items() if key not in _TRANSITIONS}
+    made: dict[str, Any] = {key: value for key, value in rule.items() if key not in (CURRENT, OLDER)}
     made["ID"] = rule.get("ID") or f"rule-{number}"
     if "Filter" in rule:
-        _check_filter(rule["Filter"])
+        check_filter(rule["Filter"])
     scope = filter_of(made)
     if "Expiration" in rule:
         made["Expiration"] = _expiration(rule["Expiration"], scope)
     if "NoncurrentVersionExpiration" in rule:
         _check_noncurrent(rule["NoncurrentVersionExpiration"])
+    transitions.check(rule, made)
     if "AbortIncompleteMultipartUpload" in rule:
         days = rule["AbortIncompleteMultipartUpload"].get("DaysAfterInitiation")
         if days is None:
@@ -113,20 +76,6 @@ def _stored(rule: s3.LifecycleRule, number: int) -> dict[str, Any]:
 def _must_be_positive(what: str, action: str, days: int) -> None:
     if days < 1:
         raise invalid_argument(f"'{what}' for {action} action must be a positive integer")
-
-
-def _check_filter(given: s3.LifecycleRuleFilter) -> None:
-    if len(given) > 1:
-        raise malformed_xml()
-    both = given.get("And")
-    if both is not None and len(both) + max(0, len(both.get("Tags", ())) - 1) < 2:
-        raise malformed_xml()
-    scope = filter_of({"Filter": given})
-    tags = [*both.get("Tags", ())] if both is not None else []
-    if len({tag["Key"] for tag in tags}) != len(tags):
-        raise invalid_request("Duplicate Tag Keys are not allowed.")
-    if scope.larger is not None and scope.smaller is not None and scope.larger >= scope.smaller:
-        raise invalid_request("'ObjectSizeLessThan' has to be a value greater than 'ObjectSizeGreaterThan'.")
 
 
 def _expiration(given: s3.LifecycleExpiration, scope: Filter) -> dict[str, Any]:
@@ -164,6 +113,11 @@ def shown(rules: Sequence[Mapping[str, Any]]) -> list[s3.LifecycleRule]:
         date = rule.get("Expiration", {}).get("Date")
         if date is not None:
             made["Expiration"] = {"Date": datetime.fromtimestamp(date, UTC)}
+        if CURRENT in rule:
+            made[CURRENT] = [
+                {**one, "Date": datetime.fromtimestamp(one["Date"], UTC)} if "Date" in one else one
+                for one in rule[CURRENT]
+            ]
         found.append(made)
     return found
 

@@ -14,6 +14,7 @@ from casemate.api import s3
 from casemate.engine.envelope.errors import Tampered
 from casemate.gate.markers import read_marker, write_marker
 from casemate.gate.operation import Need
+from casemate.services.s3 import archives
 from casemate.services.s3.acl_rules import canonical
 from casemate.services.s3.object_rows import NULL, ObjectRow, Objects
 from casemate.services.s3.object_targets import owner_of
@@ -59,12 +60,13 @@ class Page(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a request asks for. shown: how names are written in the answer."""
+    """What a request asks for. shown: how names are written in the answer; restores: with what is restored."""
 
     prefix: str
     delimiter: str
     most: int
     shown: Callable[[str], str]
+    restores: bool = False
 
 
 def _asked(req: Mapping[str, Any]) -> Asked:
@@ -75,7 +77,8 @@ def _asked(req: Mapping[str, Any]) -> Asked:
             "Argument maxKeys must be an integer between 0 and 2147483647", "maxKeys", str(most)
         )
     shown = encoded if req.get("EncodingType") == "url" else str
-    return Asked(req.get("Prefix", ""), req.get("Delimiter", ""), min(most, MOST_KEYS), shown)
+    restores = "RestoreStatus" in req.get("OptionalObjectAttributes", ())
+    return Asked(req.get("Prefix", ""), req.get("Delimiter", ""), min(most, MOST_KEYS), shown, restores)
 
 
 def encoded(name: str) -> str:
@@ -115,6 +118,8 @@ def _entry(row: ObjectRow, asked: Asked, owned_in: Bucket | None) -> dict[str, A
     if checksums:
         entry["ChecksumAlgorithm"] = list(checksums)
         entry["ChecksumType"] = row.about.get("ChecksumType", "FULL_OBJECT")
+    if asked.restores:
+        entry |= archives.listed(row.about)
     if owned_in is not None:
         entry["Owner"] = {"ID": canonical(owner_of(owned_in, row.about))}
     return entry

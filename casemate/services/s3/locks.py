@@ -102,6 +102,21 @@ def check_removal(call: Call, target: Object, about: Mapping[str, Any], bypass: 
         raise protected()
 
 
+def replicated(lock: Mapping[str, Any], there: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """How a replica is locked (so far: there) once its source is locked so: never for shorter, or less strictly."""
+    made = dict(lock)
+    until = there.get("Until", 0.0)
+    weaker = lock.get("Until", 0.0) < until or (there.get("Mode"), lock.get("Mode")) == (
+        "COMPLIANCE",
+        "GOVERNANCE",
+    )
+    if until > now and weaker:
+        made |= {"Mode": there["Mode"], "Until": until}
+    if "Hold" in there and "Hold" not in lock:
+        made["Hold"] = there["Hold"]
+    return made
+
+
 def is_locked(about: Mapping[str, Any], now: float) -> bool:
     """Whether a version is held, or retained as of now."""
     lock = about.get("Lock", {})

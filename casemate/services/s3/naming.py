@@ -64,3 +64,12 @@ def point_in_host(name: str) -> tuple[str, str] | None:
     """Name and account of the access point that a host's name may mean: name-111122223333."""
     found = _IN_HOST.fullmatch(name)
     return None if found is None else (found[1], found[2])
+
+
+_BUCKET_ARN = re.compile(r"arn:aws[a-z-]*:s3:::([A-Za-z0-9._-]{3,255})")
+
+
+def bucket_of_arn(arn: str) -> str | None:
+    """The name of the bucket that an ARN is of; None for what is no bucket's."""
+    found = _BUCKET_ARN.fullmatch(arn)
+    return None if found is None else found[1]

@@ -36,11 +36,14 @@ NOTIFY = "s3.notify"
 SERVICE = "s3.amazonaws.com"
 _TRIED_FOR = 86_400.0
 _PURPOSE = "s3-notice"
+_VERSIONS = {"ObjectCreated": "2.1", "ObjectRemoved": "2.1", "ObjectRestore": "2.1", "Replication": "2.2"}
+_LATER = {"ObjectRestore:Delete": "2.3"}
+"""Source: "Event message structure"."""
 
 
 class Notice(NamedTuple):
     """name: "ObjectCreated:Put"; about: size and etag, where the event has them; version, sequencer: '' where there
-    is none; now: when, in seconds since the epoch."""
+    is none; now: when, in seconds since the epoch; extra: further members of the record."""
 
     name: str
     key: str
@@ -49,6 +52,7 @@ class Notice(NamedTuple):
     sequencer: str
     cause: Cause
     now: float
+    extra: Mapping[str, Any] = {}
 
 
 # --- which
@@ -116,7 +120,7 @@ def record(bucket: Bucket, notice: Notice, configuration_id: str) -> dict[str, A
         shown["sequencer"] = notice.sequencer
     cause = notice.cause
     return {
-        "eventVersion": "2.1" if notice.name.startswith(("ObjectCreated", "ObjectRemoved")) else "2.3",
+        "eventVersion": _LATER.get(notice.name) or _VERSIONS.get(notice.name.partition(":")[0], "2.3"),
         "eventSource": "aws:s3",
         "awsRegion": bucket.region,
         "eventTime": iso(notice.now),
@@ -134,6 +138,7 @@ def record(bucket: Bucket, notice: Notice, configuration_id: str) -> dict[str, A
             },
             "object": shown,
         },
+        **notice.extra,
     }
 
 

@@ -29,7 +29,10 @@ PARTS_OF = "+"
 """Begins the body of an object in parts that are held by something else than the version: the upload it came of."""
 
 DISCARDED_AT_ONCE = 500
-"""Parts that are removed in one transaction."""
+"""Parts that the job removes in one transaction."""
+
+DISCARDED_ALONG = 20
+"""Parts that are removed along with what they are of, of which there may be a thousand in one transaction."""
 
 GRACE = 600.0
 """Seconds for which a blob outlives the row that referred to it, for those who read it at that moment."""
@@ -116,6 +119,11 @@ class Objects:
             tx, bucket, tx.one(_SELECT + "AND version = ? AND null_version = 0", (*where, version_id))
         )
 
+    def at(self, tx: Tx, bucket: Bucket, key: str, version: str) -> ObjectRow | None:
+        """The version in that place, which need not be its id's (``null``); None where there is none."""
+        where = (bucket.id, key.encode(), version)
+        return self._found(tx, bucket, tx.one(_SELECT + "AND version = ?", where))
+
     def opened(self, tx: Tx, bucket: Bucket, columns: tuple[Any, ...]) -> ObjectRow:
         """The row of these columns of s3_objects: key, version, null_version, latest, marker, modified, size, body,
         sealed."""
@@ -193,21 +201,41 @@ class Objects:
                 (bucket.id, name, newest[0]),
             )
         row = ObjectRow(key, version, null, True, marker, now, size, body, about)
+        self._insert(tx, bucket, row)
+        return row
+
+    def replicate(self, tx: Tx, bucket: Bucket, row: ObjectRow) -> ObjectRow:
+        """Another bucket's version, under its own id, at its place among the versions of the key."""
+        name = row.key.encode()
+        newest = tx.one(
+            "SELECT version FROM s3_objects WHERE bucket = ? AND key = ? ORDER BY version LIMIT 1",
+            (bucket.id, name),
+        )
+        row = row._replace(latest=newest is None or row.version < newest[0])
+        if newest is not None and row.latest:
+            tx.run(
+                "UPDATE s3_objects SET latest = 0 WHERE bucket = ? AND key = ? AND version = ?",
+                (bucket.id, name, newest[0]),
+            )
+        self._insert(tx, bucket, row)
+        return row
+
+    def _insert(self, tx: Tx, bucket: Bucket, row: ObjectRow) -> None:
         tx.run(
-            f"INSERT INTO s3_objects (bucket, {_COLUMNS}) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?)",
+            f"INSERT INTO s3_objects (bucket, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 bucket.id,
-                name,
-                version,
-                int(null),
-                int(marker),
-                now,
-                size,
-                body,
+                row.key.encode(),
+                row.version,
+                int(row.null),
+                int(row.latest),
+                int(row.marker),
+                row.modified,
+                row.size,
+                row.body,
                 self._sealed(tx, bucket, row),
             ),
         )
-        return row
 
     def describe(self, tx: Tx, bucket: Bucket, row: ObjectRow, about: Mapping[str, Any]) -> ObjectRow:
         """Change what is told of a version (its tags, its retention)."""
@@ -274,9 +302,9 @@ def discard_part(tx: Tx, holder: str, number: int, now: float) -> None:
 def discard_parts(tx: Tx, holder: str, now: float) -> None:
     """Remove what holder holds; where that is much, it is only marked, and a job removes it bit by bit."""
     several = tx.all(
-        "SELECT 1 FROM s3_bodies WHERE holder = ? AND part > 0 LIMIT ?", (holder, DISCARDED_AT_ONCE + 1)
+        "SELECT 1 FROM s3_bodies WHERE holder = ? AND part > 0 LIMIT ?", (holder, DISCARDED_ALONG + 1)
     )
-    if len(several) > DISCARDED_AT_ONCE:
+    if len(several) > DISCARDED_ALONG:
         tx.run("INSERT INTO s3_discarded (holder) VALUES (?) ON CONFLICT DO NOTHING", (holder,))
     else:
         discard_bodies(tx, "holder = ? AND part > 0", (holder,), now)

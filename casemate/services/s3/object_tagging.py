@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from casemate.api import s3
 from casemate.services.s3 import about as told
+from casemate.services.s3 import replicating
 from casemate.services.s3.digests import check_document
 from casemate.services.s3.happenings import tagged
-from casemate.services.s3.object_rows import Objects
 from casemate.services.s3.object_targets import NamedObject, named_object, needs_of, readable
 from casemate.services.s3.tag_rules import checked_tags
 
@@ -53,5 +53,5 @@ def _tag(call: Call, target: NamedObject, tags: dict[str, str]) -> dict[str, Any
     about = {**row.about, "Tags": tags}
     if not tags:
         del about["Tags"]
-    tagged(call, target.bucket, call.part(Objects).describe(call.tx, target.bucket, row, about))
+    tagged(call, target.bucket, replicating.change(call, target.bucket, row, about))
     return told.shown_version(target.bucket, row)

@@ -11,7 +11,7 @@ from casemate.errors import AwsError
 from casemate.gate.body import Body
 from casemate.gate.call import Call
 from casemate.services.s3 import about as told
-from casemate.services.s3 import locks, sealing
+from casemate.services.s3 import expiring, locks, replicating, sealing
 from casemate.services.s3.acls import settle
 from casemate.services.s3.bodies import INLINE, Bodies, Stored, insert
 from casemate.services.s3.conditional import check_write
@@ -86,6 +86,7 @@ def put(
         **told.shown_checksums(about),
         **told.shown_version(bucket, row),
         **sealing.shown(received.encryption.kept),
+        **expiring.shown(bucket, row),
     }
     return answer  # type: ignore[return-value]  # mypy knows no TypedDict that is put together
 
@@ -123,7 +124,7 @@ def write(
     objects, tx = call.part(Objects), call.tx
     if "IfMatch" in request or "IfNoneMatch" in request:
         check_write(objects.current(tx, bucket, key), request, key)
-    row = objects.add(tx, bucket, key, call.now, about, size=stored.size, body=stored.id)
+    row = replicating.add(call, bucket, key, about, size=stored.size, body=stored.id)
     insert(tx, stored, row.version)
     created(call, bucket, row)
     return row

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from casemate.api import s3
 from casemate.errors import AwsError
-from casemate.services.s3 import locks
+from casemate.services.s3 import locks, replicating
 from casemate.services.s3.digests import check_document
-from casemate.services.s3.object_rows import Objects
 from casemate.services.s3.object_targets import NamedObject, named_object, readable
 from casemate.services.s3.refusals import malformed_xml
 
@@ -59,7 +58,7 @@ def put_object_retention(
     lock.pop("Until", None)
     if wanted:
         lock |= {"Mode": mode, "Until": until}
-    call.part(Objects).describe(call.tx, target.bucket, row, _locked(row.about, lock))
+    replicating.change(call, target.bucket, row, _locked(row.about, lock))
     return {}
 
 
@@ -87,7 +86,7 @@ def put_object_legal_hold(
     if status is None:
         raise malformed_xml()
     lock = {**row.about.get("Lock", {}), "Hold": status}
-    call.part(Objects).describe(call.tx, target.bucket, row, _locked(row.about, lock))
+    replicating.change(call, target.bucket, row, _locked(row.about, lock))
     return {}
 
 

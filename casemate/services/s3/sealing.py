@@ -7,7 +7,8 @@ the customer's, which is not kept.
 A   algorithm: "AES256", "aws:kms", "aws:kms:dsse", or "SSE-C"
 K   base64: the data key of S3's own layer (SSE-S3, and the second layer of DSSE-KMS)
 B   base64: the data key as KMS gave it, sealed; N: the KMS key's ARN; C: the encryption context that the client gave
-M   the MD5 of the customer's key, base64; W: base64: the data key wrapped under it
+M   the MD5 of the customer's key, base64; W: base64: the data key wrapped under it; P: of a replica, which is made
+    without that key, the bucket's id that both the data key and the content are bound to
 """
 
 from __future__ import annotations
@@ -45,13 +46,15 @@ _ARN = "aws:s3:arn"
 
 class Wanted(NamedTuple):
     """How a request, or its bucket, wants an object encrypted. key_id: KMS's, as named; context: the client's own
-    encryption context; customer_key: of SSE-C."""
+    encryption context; customer_key: of SSE-C; replica: it is for a replica, whose data key KMS does not generate but
+    encrypt."""
 
     algorithm: str
     key_id: str = ""
     context: Mapping[str, str] = {}
     bucket_key: bool = False
     customer_key: bytes = b""
+    replica: bool = False
 
     def __repr__(self) -> str:
         return f"<Wanted {self.algorithm}>"
@@ -219,13 +222,12 @@ def opened(
                 "The object was stored using a form of Server Side Encryption. The correct parameters must be "
                 "provided to retrieve the object."
             )
+        place = kept.get("P", bucket.id)
         try:
-            secret = WrappingKey(customer_key, _LABEL).unwrap(
-                b64decode(kept["W"]), "s3 data key", bucket.id, key
-            )
+            secret = WrappingKey(customer_key, _LABEL).unwrap(b64decode(kept["W"]), "s3 data key", place, key)
         except Tampered:
             raise access_denied() from None
-        return ObjectKeys((secret,), bucket.id, key)
+        return ObjectKeys((secret,), place, key)
     if customer_key is not None:
         raise invalid_request("The encryption parameters are not applicable to this object.")
     if algorithm == S3_KEYS:

@@ -22,19 +22,6 @@ def get_bucket_accelerate_configuration(
     return {}
 
 
-@s3.GetBucketReplication.reads(named_bucket, Need("s3:GetReplicationConfiguration"))
-def get_bucket_replication(
-    call: Call, req: s3.GetBucketReplicationRequest, bucket: Bucket
-) -> s3.GetBucketReplicationOutput:
-    """That no bucket is replicated."""
-    raise AwsError(
-        "ReplicationConfigurationNotFoundError",
-        "The replication configuration was not found",
-        404,
-        BucketName=bucket.name,
-    )
-
-
 @s3.GetBucketWebsite.reads(named_bucket)
 def get_bucket_website(
     call: Call, req: s3.GetBucketWebsiteRequest, bucket: Bucket

@@ -12,7 +12,6 @@ from casemate.engine.policy import Grade
 from casemate.errors import AwsError
 from casemate.gate.keyring import Keyring
 from casemate.gate.resource import Value
-from casemate.services.s3.object_rows import discard_parts
 from casemate.services.s3.object_targets import NewObject, new_object
 from casemate.services.s3.refusals import log_tampered
 from casemate.services.s3.resources import Bucket
@@ -78,10 +77,10 @@ class Uploads:
             (bucket.id, row.key.encode(), row.id),
         )
 
-    def forget_all(self, tx: Tx, bucket: Bucket, now: float) -> None:
+    def forget_all(self, tx: Tx, bucket: Bucket) -> None:
         """Give up all uploads of a bucket, which goes itself."""
-        for (holder,) in tx.all("DELETE FROM s3_uploads WHERE bucket = ? RETURNING id", (bucket.id,)):
-            discard_parts(tx, holder, now)
+        tx.run("INSERT INTO s3_discarded (holder) SELECT id FROM s3_uploads WHERE bucket = ?", (bucket.id,))
+        tx.run("DELETE FROM s3_uploads WHERE bucket = ?", (bucket.id,))
 
 
 def _bound(bucket: Bucket, row: UploadRow) -> tuple[str, ...]:

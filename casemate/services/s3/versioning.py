@@ -9,6 +9,7 @@ from casemate.errors import AwsError
 from casemate.gate.operation import Need
 from casemate.services.s3.buckets import Buckets
 from casemate.services.s3.refusals import invalid_argument, malformed_xml, not_supported
+from casemate.services.s3.replication_rules import SETTING
 from casemate.services.s3.resources import Bucket
 from casemate.services.s3.targets import configured_bucket, described_bucket, named_bucket
 
@@ -40,6 +41,11 @@ def put_bucket_versioning(
     if status == "Suspended" and bucket.object_lock is not None:
         raise _invalid_state(
             "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
+        )
+    if status == "Suspended" and SETTING in bucket.settings:
+        raise _invalid_state(
+            "A replication configuration is present on this bucket, so you cannot change the versioning state. To "
+            "change the versioning state, first delete the replication configuration."
         )
     call.part(Buckets).configure(call.tx, bucket, Versioning=status)
     return {}
