@@ -311,3 +311,55 @@ _VALUES = (
 def test_one_of_many_values_is_equal_as_one_is(value: Any, values: list[Any]) -> None:
     event = {"a": value}
     assert matches({"a": values}, event) == any(matches({"a": [each]}, event) for each in values)
+
+
+_TEXTS = st.text(alphabet="abA\\.\ud800", max_size=4)
+_BOUNDS = st.integers(-4, 4) | st.sampled_from([0.5, -0.5])
+_ADDRESSES = st.sampled_from(["10.0.0.1", "10.1.0.0", "::1", "fe80::1", "x"])
+
+
+def _texts_of(kind: str) -> st.SearchStrategy[Any]:
+    return _TEXTS.map(lambda text: {kind: text})
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\")
+
+
+_EXPRESSIONS = st.one_of(
+    _texts_of("prefix"),
+    _texts_of("suffix"),
+    _texts_of("equals-ignore-case"),
+    _TEXTS.map(lambda text: {"prefix": {"equals-ignore-case": text}}),
+    _TEXTS.map(lambda text: {"suffix": {"equals-ignore-case": text}}),
+    st.lists(_TEXTS.filter(bool), min_size=1, max_size=3).map(
+        lambda parts: {"wildcard": "*".join(map(_quoted, parts))}
+    ),
+    st.tuples(st.sampled_from(["=", "<", "<=", ">", ">="]), _BOUNDS).map(lambda each: {"numeric": [*each]}),
+    st.tuples(st.sampled_from([">", ">="]), _BOUNDS, st.sampled_from(["<", "<="]), _BOUNDS)
+    .filter(lambda each: each[1] < each[3])
+    .map(lambda each: {"numeric": [*each]}),
+    st.one_of(_TEXTS, _BOUNDS).map(lambda value: {"anything-but": value}),
+    st.lists(_TEXTS, min_size=1, max_size=3).map(lambda values: {"anything-but": values}),
+    st.tuples(
+        st.sampled_from(["prefix", "suffix"]), st.lists(_TEXTS.filter(bool), min_size=1, max_size=3)
+    ).map(lambda each: {"anything-but": {each[0]: each[1]}}),
+    st.sampled_from(["10.0.0.0/8", "10.0.0.0/16", "10.0.0.1/32", "0.0.0.0/0", "::/0", "fe80::/10"]).map(
+        lambda network: {"cidr": network}
+    ),
+)
+
+
+@given(
+    _TEXTS | _BOUNDS | _ADDRESSES | st.none() | st.booleans(), st.lists(_EXPRESSIONS, min_size=2, max_size=6)
+)
+def test_many_expressions_match_as_one_does(value: Any, expressions: list[Any]) -> None:
+    event = {"a": value}
+    assert matches({"a": expressions}, event) == any(matches({"a": [each]}, event) for each in expressions)
+
+
+@given(_TEXTS, st.lists(_TEXTS.filter(bool), min_size=1, max_size=5))
+def test_none_of_many_prefixes(value: str, texts: list[str]) -> None:
+    for kind, test in (("prefix", str.startswith), ("suffix", str.endswith)):
+        expected = not any(test(value, text) for text in texts)
+        assert matches({"a": [{"anything-but": {kind: texts}}]}, {"a": value}) is expected

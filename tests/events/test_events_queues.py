@@ -194,3 +194,33 @@ def test_an_event_is_a_log_entry(bridge: Events, queues: Queues) -> None:
     other = group.replace(ACCOUNT, OTHER_ACCOUNT)
     with refused("ValidationException", f"Target {other} must be in the account of the rule."):
         queues.rule("to-logs", "queues.logs", Arn=other)
+
+
+def test_large_events_are_matched_apart_and_sent(bridge: Events) -> None:
+    """Before the transaction: by rules as they are then, whatever they were when the request came."""
+    client, sqs = bridge.of(), bridge.of(service="sqs")
+    url = sqs.create_queue(QueueName="large-events")["QueueUrl"]
+    arn = queue_arn("large-events")
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": document(allow)})
+    numbers = [{"numeric": ["=", -1 - number]} for number in range(99)]
+    for name, pattern in (
+        ("large-wanted", {"source": ["com.large"], "detail": {"a": [*numbers, {"numeric": [">", 29_998]}]}}),
+        ("large-unwanted", {"source": ["com.large"], "detail": {"a": numbers}}),
+    ):
+        client.put_rule(Name=name, EventPattern=json.dumps(pattern))
+        target = {"Id": "1", "Arn": arn, "InputTransformer": {"InputTemplate": '"<aws.events.rule-name>"'}}
+        client.put_targets(Rule=name, Targets=[target])
+    entry = {"Source": "com.large", "DetailType": "x", "Detail": json.dumps({"a": list(range(30_000))})}
+    small = {**entry, "Detail": '{"a": [30000]}'}
+    answer = client.put_events(Entries=[entry, {**entry, "Detail": "nonsense"}, small])
+    assert [("EventId" in each) for each in answer["Entries"]] == [True, False, True]
+    got: list[Any] = []
+    while len(got) < 2:
+        got += sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20, MaxNumberOfMessages=10)["Messages"]
+    assert [message["Body"] for message in got] == ['"large-wanted"'] * 2

@@ -6,13 +6,13 @@ Source: "Comparison operators for use in event patterns".
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from casemate.engine.events.alike import TOGETHER, Alike, Matcher, Range, any_but, is_number, of_text, parted
 from casemate.engine.events.tokens import Token, Tokens
-
-Matcher = Callable[[Any], bool]
 
 _LARGEST: Final = 5_000_000_000
 _ONE_KEY: Final = "Only one key allowed in match expression"
@@ -28,10 +28,6 @@ def _present(_value: Any) -> bool:
     return True
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def scalar(token: Token) -> Matcher:
     """A value that must be equal, of the same type."""
     match token.kind:
@@ -43,7 +39,7 @@ def scalar(token: Token) -> Matcher:
             return lambda value: value is False
         case "number":
             number = token.value
-            return lambda value: _is_number(value) and value == number
+            return lambda value: is_number(value) and value == number
         case _:
             text = token.value
             return lambda value: isinstance(value, str) and value == text
@@ -61,13 +57,9 @@ def any_of(tokens: Sequence[Token]) -> Matcher:
     def test(value: Any) -> bool:
         if isinstance(value, str):
             return value in texts
-        return value in numbers if _is_number(value) else any(constant(value) for constant in constants)
+        return value in numbers if is_number(value) else any(constant(value) for constant in constants)
 
     return test
-
-
-def _of_text(test: Callable[[str], bool]) -> Matcher:
-    return lambda value: isinstance(value, str) and test(value)
 
 
 def match_expression(tokens: Tokens) -> Matcher:
@@ -96,7 +88,7 @@ def _text(tokens: Tokens, what: str) -> str:
 def _exactly(tokens: Tokens) -> Matcher:
     text = _text(tokens, "exact")
     _only_key(tokens)
-    return _of_text(text.__eq__)
+    return Alike("exactly", text, of_text(text.__eq__))
 
 
 def _affix(kind: str) -> Callable[[Tokens], Matcher]:
@@ -108,15 +100,17 @@ def _affix(kind: str) -> Callable[[Tokens], Matcher]:
             _only_key(tokens)
             _only_key(tokens)
             if kind == "prefix":
-                return _of_text(lambda value: value.casefold().startswith(folded))
-            return _of_text(lambda value: value.casefold().endswith(folded))
+                test = of_text(lambda value: value.casefold().startswith(folded))
+            else:
+                test = of_text(lambda value: value.casefold().endswith(folded))
+            return Alike(f"{kind} equals-ignore-case", folded, test)
         if tokens.current.kind != "string":
             raise tokens.fail(f"{kind} match pattern must be a string")
         text = tokens.current.value
         _only_key(tokens)
         if kind == "prefix":
-            return _of_text(lambda value: value.startswith(text))
-        return _of_text(lambda value: value.endswith(text))
+            return Alike(kind, text, of_text(lambda value: value.startswith(text)))
+        return Alike(kind, text, of_text(lambda value: value.endswith(text)))
 
     return parse
 
@@ -124,7 +118,7 @@ def _affix(kind: str) -> Callable[[Tokens], Matcher]:
 def _equals_ignore_case(tokens: Tokens) -> Matcher:
     folded = _text(tokens, "equals-ignore-case").casefold()
     _only_key(tokens)
-    return _of_text(lambda value: value.casefold() == folded)
+    return Alike("equals-ignore-case", folded, of_text(lambda value: value.casefold() == folded))
 
 
 def _exists(tokens: Tokens) -> Matcher:
@@ -136,13 +130,14 @@ def _exists(tokens: Tokens) -> Matcher:
 
 
 def _wildcard(tokens: Tokens) -> Matcher:
-    matcher = _of_text(wildcard(tokens, _text(tokens, "wildcard")))
+    parts = wildcard(tokens, _text(tokens, "wildcard"))
     _only_key(tokens)
-    return matcher
+    return Alike("wildcard", parts, of_text(parted(parts)))
 
 
-def wildcard(tokens: Tokens, text: str) -> Callable[[str], bool]:
-    """``*`` stands for any characters; ``\\*`` and ``\\\\`` for themselves. Raises PatternError."""
+def wildcard(tokens: Tokens, text: str) -> list[str]:
+    """The parts between the wildcards: ``*`` stands for any characters; ``\\*`` and ``\\\\`` for themselves. Raises
+    PatternError."""
     parts = [""]
     at = 0
     while at < len(text):
@@ -160,22 +155,7 @@ def wildcard(tokens: Tokens, text: str) -> Callable[[str], bool]:
         else:
             parts[-1] += char
         at += 1
-    first, *middle, last = parts if len(parts) > 1 else (parts[0], "")
-    if len(parts) == 1:
-        return first.__eq__
-
-    def test(value: str) -> bool:
-        if len(value) < len(first) + len(last) or not (value.startswith(first) and value.endswith(last)):
-            return False
-        at, end = len(first), len(value) - len(last)
-        for each in middle:
-            at = value.find(each, at, end)
-            if at < 0:
-                return False
-            at += len(each)
-        return True
-
-    return test
+    return parts
 
 
 def _cidr(tokens: Tokens) -> Matcher:
@@ -190,7 +170,7 @@ def _cidr(tokens: Tokens) -> Matcher:
         except ValueError:
             return False
 
-    return _of_text(test)
+    return Alike("cidr", network, of_text(test))
 
 
 def _network(tokens: Tokens, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
@@ -234,7 +214,8 @@ def _numeric(tokens: Tokens) -> Matcher:
     token = tokens.next()
     if token.kind == "]":
         _only_key(tokens, _TOO_MANY)
-        return lambda value: _is_number(value) and compare(value, bound)
+        test: Matcher = lambda value: is_number(value) and compare(value, bound)  # noqa: E731
+        return Alike("numeric", _range(operator, bound), test)
     if operator not in (">", ">="):
         raise tokens.fail(_TOO_MANY)
     if token.kind != "string":
@@ -247,7 +228,18 @@ def _numeric(tokens: Tokens) -> Matcher:
     if bound >= top:
         raise tokens.fail("Bottom must be less than top")
     _only_key(tokens, _TOO_MANY)
-    return lambda value: _is_number(value) and compare(value, bound) and below(value, top)
+    between = Range(bound, operator == ">=", top, token.value == "<=")
+    return Alike(
+        "numeric", between, lambda value: is_number(value) and compare(value, bound) and below(value, top)
+    )
+
+
+def _range(operator: str, bound: float) -> Range:
+    if operator == "=":
+        return Range(bound, True, bound, True)
+    if operator in (">", ">="):
+        return Range(bound, operator == ">=", math.inf, True)
+    return Range(-math.inf, True, bound, operator == "<=")
 
 
 def _shown(token: Token) -> str:
@@ -277,20 +269,21 @@ def _anything_but(tokens: Tokens) -> Matcher:
     if token.kind == "[":
         texts, numbers = _list(tokens)
         _only_key(tokens, _TOO_MANY)
-        if texts:
-            forbidden = frozenset(texts)
-            return lambda value: not (isinstance(value, str) and value in forbidden)
-        outside = frozenset(numbers)
-        return lambda value: not (_is_number(value) and value in outside)
+        return _but(texts, numbers)
     if token.kind == "string":
         text = token.value
         _only_key(tokens, _TOO_MANY)
-        return lambda value: not (isinstance(value, str) and value == text)
+        return _but([text], [])
     if token.kind == "number":
         number = _in_range(tokens)
         _only_key(tokens, _TOO_MANY)
-        return lambda value: not (_is_number(value) and value == number)
+        return _but([], [number])
     raise tokens.fail("Value of anything-but must be an array or single string/number value.")
+
+
+def _but(texts: Sequence[str], numbers: Sequence[float]) -> Matcher:
+    forbidden = (frozenset(texts), frozenset(numbers))
+    return Alike("anything-but", forbidden, any_but([forbidden]))
 
 
 def _list(tokens: Tokens) -> tuple[list[str], list[float]]:
@@ -319,8 +312,8 @@ def _anything_but_nested(tokens: Tokens) -> Matcher:
     texts = _texts(tokens, kind)
     _only_key(tokens)
     _only_key(tokens)
-    tests = [_nested(tokens, kind, text) for text in texts]
-    return lambda value: not (isinstance(value, str) and any(test(value) for test in tests))
+    among = TOGETHER[kind]([_compared(tokens, kind, text) for text in texts])
+    return lambda value: not among(value)
 
 
 def _texts(tokens: Tokens, kind: str) -> Sequence[str]:
@@ -347,15 +340,10 @@ def _texts(tokens: Tokens, kind: str) -> Sequence[str]:
     return texts
 
 
-def _nested(tokens: Tokens, kind: str, text: str) -> Callable[[str], bool]:
-    if kind == "prefix":
-        return lambda value: value.startswith(text)
-    if kind == "suffix":
-        return lambda value: value.endswith(text)
+def _compared(tokens: Tokens, kind: str, text: str) -> Any:
     if kind == "wildcard":
         return wildcard(tokens, text)
-    folded = text.casefold()
-    return lambda value: value.casefold() == folded
+    return text.casefold() if kind == "equals-ignore-case" else text
 
 
 _EXPRESSIONS: Final[dict[str, Callable[[Tokens], Matcher]]] = {

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from casemate.engine.events.matchers import ABSENT, Matcher, any_of, match_expression
+from casemate.engine.events.alike import Matcher, together
+from casemate.engine.events.matchers import ABSENT, any_of, match_expression
 from casemate.engine.events.tokens import PatternError, Token, Tokens
 
 __all__ = ["Pattern", "PatternError", "compile_pattern"]
@@ -31,12 +32,13 @@ class Peers:
     """The objects of one array, or an object by itself. What is asked about all of them is found out once, however
     many of them ask: an event costs no more than its size."""
 
-    __slots__ = ("_all", "_below", "_present")
+    __slots__ = ("_all", "_below", "_present", "_values")
 
     def __init__(self, objects: Sequence[Mapping[str, Any]]) -> None:
         self._all = objects
         self._below: dict[str, Peers] = {}
         self._present: dict[str, bool] = {}
+        self._values: dict[tuple[int, str], list[Any]] = {}
 
     def inner(self, name: str) -> Peers:
         """The objects in a field of any of them."""
@@ -45,6 +47,14 @@ class Peers:
             inner = Peers([one for peer in self._all for one in _objects(peer.get(name))])
             self._below[name] = inner
         return inner
+
+    def values(self, one: Mapping[str, Any], name: str) -> list[Any]:
+        """The values in a field of one of them, without objects."""
+        key = (id(one), name)
+        values = self._values.get(key)
+        if values is None:
+            values = self._values[key] = _scalars(one[name])
+        return values
 
     def have(self, name: str) -> bool:
         """Whether a field of any of them has a value."""
@@ -179,14 +189,15 @@ def _leaf(name: str, matchers: Sequence[Matcher]) -> Test:
     """A field's value: any of the matchers, for any of its elements. One object's absence of it is no absence where
     another of the same array has it."""
     absence = ABSENT in matchers
-    present = tuple(matcher for matcher in matchers if matcher is not ABSENT)
+    present = tuple(together([matcher for matcher in matchers if matcher is not ABSENT]))
 
     def test(event: Mapping[str, Any], peers: Peers) -> bool:
         if name in event:
             value = event[name]
             if not isinstance(value, list | dict):
                 return any(matcher(value) for matcher in present)
-            if any(matcher(value) for value in _scalars(value) for matcher in present):
+            values = peers.values(event, name)
+            if any(any(map(matcher, values)) for matcher in present):
                 return True
         return absence and not peers.have(name)
 

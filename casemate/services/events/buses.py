@@ -40,6 +40,7 @@ class Rule(NamedTuple):
     thing: Thing
     pattern: Pattern
     reads: bool
+    arn: str
 
 
 class Archive(NamedTuple):
@@ -47,6 +48,13 @@ class Archive(NamedTuple):
 
     thing: Thing
     pattern: Pattern | None
+
+
+class Wanted(NamedTuple):
+    """Who wants an event. rules: by their ARNs; archives: by their names."""
+
+    rules: tuple[str, ...]
+    archives: tuple[str, ...]
 
 
 class Bus(NamedTuple):
@@ -68,6 +76,13 @@ class Bus(NamedTuple):
         if "replay-name" in event or not self.archives or _is_read(event):
             return []
         return [each for each in self.archives if each.pattern is None or each.pattern.matches(event)]
+
+    def wanted(self, event: Mapping[str, Any]) -> Wanted:
+        """Who wants an event: it is matched once, however often it is looked at afterwards."""
+        return Wanted(
+            tuple(rule.arn for rule in self.matching(event)) if self.rules else (),
+            tuple(each.thing.place.name for each in self.archiving(event)),
+        )
 
     def wants(self, event: Mapping[str, Any]) -> bool:
         """Whether anybody does."""
@@ -117,7 +132,12 @@ class Buses:
             thing,
             None if document is None else parse(document, "resource").named(thing.arn),
             tuple(
-                Rule(rule, _compiled(rule.says["pattern"]), rule.says["state"] == ALL_MANAGEMENT_EVENTS)
+                Rule(
+                    rule,
+                    _compiled(rule.says["pattern"]),
+                    rule.says["state"] == ALL_MANAGEMENT_EVENTS,
+                    rule.arn,
+                )
                 for rule in rules
                 if rule.says.get("pattern") and rule.says["state"] != "DISABLED" and rule.says["targets"]
             ),

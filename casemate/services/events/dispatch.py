@@ -161,7 +161,10 @@ class Dispatcher:
             rule = None if place is None else self._buses.things.find(tx, place)
             return [] if rule is None else [rule]
         bus = self._buses.get(tx, waiting.account, waiting.region, waiting.bus)
-        matching = [rule.thing for rule in bus.matching(waiting.event)]
+        if waiting.matched is None:
+            matching = [rule.thing for rule in bus.matching(waiting.event)]
+        else:
+            matching = [rule.thing for rule in bus.rules if rule.arn in waiting.matched]
         return [rule for rule in matching if rule.arn in waiting.only] if waiting.only else matching
 
     def _attempt(self, base: Call, attempt: Attempt) -> None:

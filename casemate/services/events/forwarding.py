@@ -14,7 +14,7 @@ from casemate.gate.call import Call
 from casemate.gate.operation import Operation
 from casemate.gate.resource import Value
 from casemate.services.events.buses import Buses
-from casemate.services.events.outbox import Outbox, Waiting
+from casemate.services.events.outbox import Outbox, Waiting, matched_apart
 from casemate.services.events.refusals import no_bus
 from casemate.services.events.resources import NamedBus, bus_place
 
@@ -49,13 +49,14 @@ def forward(call: Call, req: Mapping[str, Any], target: NamedBus) -> Mapping[str
     """Put the event of a rule on another bus."""
     (entry,) = req["Entries"]
     event, hops = json.loads(entry["Detail"]), int(entry["TraceHeader"])
+    bus = target.bus
     if target.thing is None:
         raise no_bus(target.place.name)
     foreign = event["account"] not in (call.account, target.account)
     if hops > MOST_HOPS or foreign:
         raise AwsError("ThirdAccountHopDetected", "The event came over too many buses.")
     place = target.place
-    call.part(Outbox).put(
-        call.tx, target.bus, Waiting(place.account, place.region, place.name, event, hops=hops)
-    )
+    event, wanted = matched_apart(call, bus, place.arn, len(entry["Detail"]), lambda: dict(event))
+    waiting = Waiting(place.account, place.region, place.name, event, hops=hops)
+    call.part(Outbox).put(call.tx, bus, waiting, wanted)
     return {"FailedEntryCount": 0, "Entries": [{"EventId": event["id"]}]}

@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from casemate.engine.envelope.errors import Tampered
 from casemate.gate import turns
 from casemate.gate.announcing import ServiceEvent
+from casemate.gate.call import Call
 from casemate.gate.keyring import Keyring
 from casemate.gate.random_ids import new_uuid
-from casemate.services.events.buses import Bus, Buses
+from casemate.services.events.buses import Bus, Buses, Wanted
 from casemate.services.events.store import DEFAULT
 from casemate.store.database import Tx
 from casemate.store.ids import new_id
@@ -30,7 +31,8 @@ _ARCHIVED: Final = "events archived"
 
 class Waiting(NamedTuple):
     """An event on a bus. hops: over how many buses it came; rule: the ARN of the rule whose schedule made it, which
-    it is not matched against; only: the ARNs of the rules that a replay is for, () for all."""
+    it is not matched against; only: the ARNs of the rules that a replay is for, () for all; matched: the ARNs of
+    those that it matched when it was put, None where that is to be found out."""
 
     account: str
     region: str
@@ -39,6 +41,7 @@ class Waiting(NamedTuple):
     hops: int = 0
     rule: str = ""
     only: Sequence[str] = ()
+    matched: Sequence[str] | None = None
 
 
 def iso(seconds: float) -> str:
@@ -71,6 +74,28 @@ def new_event(
     }
 
 
+_AT_ONCE: Final = 16 * 1024
+"""Characters of an event that is matched within a transaction, which others wait for."""
+
+
+def matched_apart(
+    call: Call, bus: Bus, name: str, size: int, make: Callable[[], dict[str, Any]]
+) -> tuple[dict[str, Any], Wanted]:
+    """An event, and who on a bus wants it. A large one is matched before the transaction, in a thread: patterns may
+    take a while with it. name: what tells it from the call's other events; make: makes the event."""
+    if size <= _AT_ONCE or not (bus.rules or bus.archives):
+        event = make()
+        return event, bus.wanted(event)
+
+    def find() -> tuple[Bus, dict[str, Any], Wanted]:
+        event = make()
+        return bus, event, bus.wanted(event)
+
+    looked_at, event, wanted = call.before(f"events matched {name}", find, waits=True)
+    # Its rules may have changed meanwhile.
+    return event, wanted if looked_at is bus else bus.wanted(event)
+
+
 class Outbox:
     """The rows of all accounts, ``call.part(Outbox)``; the gate's ``Announcer``. put_one: set when one of this
     process's transactions has put something there, so that the sender need not wait to look."""
@@ -99,13 +124,13 @@ class Outbox:
         )
         self.put(tx, bus, Waiting(event.account, event.region, DEFAULT, made))
 
-    def put(self, tx: Tx, bus: Bus, waiting: Waiting) -> None:
-        """Put an event on a bus, for whoever wants it there."""
-        event = waiting.event
-        for archive in bus.archiving(event):
-            self._archive(tx, waiting, archive.thing.place.name)
-        if bus.matching(event):
-            self.add(tx, waiting)
+    def put(self, tx: Tx, bus: Bus, waiting: Waiting, wanted: Wanted | None = None) -> None:
+        """Put an event on a bus, for whoever wants it there. wanted: who does, where that is known."""
+        wanted = wanted or bus.wanted(waiting.event)
+        for archive in wanted.archives:
+            self._archive(tx, waiting, archive)
+        if wanted.rules:
+            self.add(tx, waiting._replace(matched=wanted.rules))
 
     def add(self, tx: Tx, waiting: Waiting) -> None:
         """Let an event be sent, whoever wants it."""

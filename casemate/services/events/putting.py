@@ -12,12 +12,11 @@ from typing import Any, Final, NamedTuple
 from casemate.api import events
 from casemate.gate.call import Call
 from casemate.gate.operation import Need
-from casemate.gate.random_ids import new_uuid
 from casemate.gate.resource import Value
-from casemate.services.events.buses import Bus
-from casemate.services.events.outbox import Outbox, Waiting, new_event
+from casemate.services.events.buses import Bus, Buses
+from casemate.services.events.outbox import Outbox, Waiting, matched_apart, new_event
 from casemate.services.events.refusals import invalid, not_served
-from casemate.services.events.resources import NamedBus, bus_at, bus_place
+from casemate.services.events.resources import NamedBus, bus_place
 from casemate.services.events.store import DEFAULT, Place
 
 LARGEST: Final = 1024 * 1024
@@ -61,7 +60,7 @@ def _puts(call: Call, request: Mapping[str, Any]) -> Puts:
     for entry in request["Entries"]:
         place = bus_place(call, entry.get("EventBusName", DEFAULT))
         if place not in buses:
-            buses[place] = bus_at(call, place)
+            buses[place] = _bus(call, place)
         places.append(place)
         key = (place, entry.get("Source"), entry.get("DetailType"))
         if key not in distinct:
@@ -70,6 +69,13 @@ def _puts(call: Call, request: Mapping[str, Any]) -> Puts:
             # As AWS does it: an event for a bus that does not exist is taken, and nobody wants it.
             made.missing = None
     return Puts(tuple(buses[place] for place in places), tuple(places), tuple(distinct.values()))
+
+
+def _bus(call: Call, place: Place) -> Bus:
+    """A bus as the transaction sees it, from memory where nothing of it has changed."""
+    if place.region != call.region:
+        return Bus(None, None)
+    return call.part(Buses).settled(call.tx, place.account, place.region, place.name)
 
 
 def _put_on(at: int, target: Puts) -> PutOn | None:
@@ -89,29 +95,32 @@ def put_events(call: Call, req: events.PutEventsRequest, target: Puts) -> events
     outbox = call.part(Outbox)
     answers: list[events.PutEventsResultEntry] = []
     failed = 0
-    for given, place, bus in zip(entries, target.places, target.buses, strict=True):
+    for at, (given, place, bus) in enumerate(zip(entries, target.places, target.buses, strict=True)):
         entry: Mapping[str, Any] = given
         detail, wrong = _checked(entry)
         if wrong is not None:
             answers.append(wrong)
             failed += 1
             continue
-        event_id = new_uuid()
-        answers.append({"EventId": event_id})
-        if not bus.rules and not bus.archives:
-            continue
-        event = new_event(
-            source=str(entry.get("Source")),
-            detail_type=str(entry.get("DetailType")),
-            detail=detail,
-            account=call.account,
-            region=call.region,
-            moment=_moment(entry, call.now),
-            resources=entry.get("Resources", ()),
-            id=event_id,
+        event, wanted = matched_apart(
+            call, bus, str(at), len(entry.get("Detail", "")), partial(_event, call, entry, detail)
         )
-        outbox.put(call.tx, bus, Waiting(place.account, place.region, place.name, event))
+        answers.append({"EventId": event["id"]})
+        waiting = Waiting(place.account, place.region, place.name, event)
+        outbox.put(call.tx, bus, waiting, wanted)
     return {"FailedEntryCount": failed, "Entries": answers}
+
+
+def _event(call: Call, entry: Mapping[str, Any], detail: Mapping[str, Any]) -> dict[str, Any]:
+    return new_event(
+        source=str(entry.get("Source")),
+        detail_type=str(entry.get("DetailType")),
+        detail=detail,
+        account=call.account,
+        region=call.region,
+        moment=_moment(entry, call.now),
+        resources=entry.get("Resources", ()),
+    )
 
 
 def _moment(entry: Mapping[str, Any], now: float) -> float:
