@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,33 @@ def test_a_default_value_for_minutes_without_a_match(timed: Logs) -> None:
     timed.put(group, "s", [(timed.now(), "ERROR")])
     timed.advance("2m")
     assert [(each["Sum"], each["SampleCount"]) for each in points(timed, "defaults")] == [(7.0, 2.0)]
+
+
+def test_what_comes_is_counted(timed: Logs) -> None:
+    group = timed.group("/app/incoming", "s")
+    # Counting begins with the job's first run.
+    timed.advance("2m")
+    metric = {"Namespace": "AWS/Logs", "MetricName": "IncomingLogEvents"}
+    dimensions = [{"Name": "LogGroupName", "Value": group}]
+    end = time.monotonic() + 60
+    put = 0
+    found: list[Any] = []
+    while not found:
+        assert time.monotonic() < end
+        timed.put(group, "s", [(timed.now(), "one"), (timed.now(), "two")])
+        put += 1
+        # What is not five seconds old, by the machine's clock, is not counted yet.
+        time.sleep(1)
+        timed.advance("1m")
+        now = datetime.fromtimestamp(timed.now() / 1000, UTC)
+        window: dict[str, Any] = {"StartTime": now - timedelta(hours=6), "EndTime": now, "Period": 86_400}
+        client = timed.of(service="cloudwatch")
+        asked = {**metric, **window, "Statistics": ["Sum", "SampleCount", "Maximum"]}
+        found = client.get_metric_statistics(**asked, Dimensions=dimensions)["Datapoints"]
+    assert (found[0]["Maximum"], found[0]["Sum"]) == (2.0, found[0]["SampleCount"] * 2)
+    assert found[0]["SampleCount"] <= put
+    whole = client.get_metric_statistics(**asked)["Datapoints"]
+    assert sum(each["Sum"] for each in whole) >= found[0]["Sum"]
 
 
 def test_described(logs: Logs) -> None:

@@ -9,6 +9,7 @@ from casemate.services.logs import (
     export_tasks,
     exporting,
     group_operations,
+    incoming,
     ingesting,
     live_tail,
     metric_defaults,
@@ -56,6 +57,7 @@ def jobs(gate: Gate) -> dict[str, Callable[[Job], object]]:
     by_id = gate.parts[Groups].by_id
     return {
         exporting.RUN: exporting.runner(gate),
+        incoming.KIND: incoming.counter(gate, by_id),
         metric_defaults.KIND: metric_defaults.putter(gate, by_id, metric_filters.put_default),
         querying.FORGET: querying.forgetter(gate),
         querying.RUN: querying.runner(gate),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from casemate.api import logs
 from casemate.errors import AwsError
 from casemate.gate.markers import read_marker, write_marker
+from casemate.services.logs import incoming
 from casemate.services.logs.groups import Group
 from casemate.services.logs.naming import stream_arn
 from casemate.services.logs.refusals import bad_token, invalid, no_stream
@@ -99,6 +100,7 @@ def create_log_stream(
     )
     if not made:
         raise AwsError("ResourceAlreadyExistsException", "The specified log stream already exists")
+    incoming.schedule(call.tx, call.now)
     return {}
 
 
