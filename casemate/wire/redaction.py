@@ -29,6 +29,8 @@ _UNMARKED_MEMBERS = frozenset(
         ("ConfirmSubscriptionInput", "Token"),
         ("InputLogEvent", "message"),
         ("InputTransformer", "InputTemplate"),
+        ("PutMetricDataInput", "MetricData"),
+        ("PutMetricDataInput", "EntityMetricData"),
         ("InvocationRequest", "ClientContext"),
         ("PublishBatchRequestEntry", "Message"),
         ("PublishBatchRequestEntry", "Subject"),
@@ -40,7 +42,7 @@ _UNMARKED_MEMBERS = frozenset(
     }
 )
 """Members whose shapes are not their own, by structure: events and what is made of them, a function's context,
-log entries, SNS's messages, endpoints that have passwords."""
+log entries and what was measured of them, SNS's messages, endpoints that have passwords."""
 
 Redactor = Callable[[Any], Any]
 

@@ -259,6 +259,17 @@ def test_many_events_are_bounded() -> None:
         assert [dict(row)["n"] for row in running.rows()] == ["299998", "299996", "299994"]
 
 
+def test_texts_do_not_grow_without_bound() -> None:
+    messages = ['{"a": "%s"}' % ("y" * 1_000)]
+    assert asked("fields strlen(replace(a, 'y', 'yyyyyyyyyy')) as x", messages) == [{"x": "10000"}]
+    assert asked("fields replace(a, 'y', 'yyyyyyyyyyyyyyyyy') as x", messages) == [{}]
+    assert asked("fields strlen(concat(a, a, a)) as x", messages) == [{"x": "3000"}]
+    doubled = "fields concat(a, a, a, a) as b | fields concat(b, b, b, b) as c | fields concat(c, c) as x"
+    assert asked(f"{doubled} | display strlen(c) as c, x", messages) == [{"c": "16000"}]
+    with pytest.raises(QueryError, match="the query makes too many texts"):
+        plan_query("fields " + ", ".join(f"concat(a, {number}) as a{number}" for number in range(51)))
+
+
 def test_nothing_outside_is_reached_and_nothing_spilt(tmp_path: object) -> None:
     with Running(plan_query("fields a"), 0, 1) as running:
         for sql in (

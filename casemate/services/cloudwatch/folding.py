@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 FOLD = "cloudwatch.fold"
 EVERY = 60.0
-_CALLS = 100
-"""Whose data one transaction folds."""
+_CALLS, _ROWS = 100, 500
+"""Whose data one transaction folds, and how many rows of points it changes: others wait for it."""
 
 
 def schedule(tx: Tx, now: float) -> None:
@@ -30,12 +30,12 @@ def folder(gate: Gate, metrics: Metrics) -> Callable[[Job], None]:
 
     def fold(job: Job) -> None:
         def some(tx: Tx) -> bool:
-            done = metrics.fold(tx, _CALLS, int(gate.clock.now()))
-            if done < _CALLS:
+            more = metrics.fold(tx, _CALLS, _ROWS, int(gate.clock.now()))
+            if more:
+                job.renew(tx)
+            else:
                 job.finish(tx)
-                return False
-            job.renew(tx)
-            return True
+            return more
 
         while gate.store.write(some):
             pass

@@ -181,16 +181,21 @@ class Metrics:
 
     # Moving, in a write.
 
-    def fold(self, tx: Tx, limit: int, now: int) -> int:
-        """Make points of what came, of so many calls at most; of how many it did."""
+    def fold(self, tx: Tx, calls: int, most: int, now: int) -> bool:
+        """Make points of what came, of so many calls, and of so many rows of points or a few more, at most; whether
+        there is more."""
         rows = tx.all(
             "SELECT account, region, id, received, data FROM cloudwatch_arrivals "
             "ORDER BY account, region, id LIMIT ?",
-            (limit,),
+            (calls,),
         )
+        done = 0
         changed: dict[tuple[str, str, str, int, int], list[Point]] = defaultdict(list)
         latest: dict[tuple[str, str, str], int] = {}
         for account, region, row_id, received, data in rows:
+            if len(changed) >= most:
+                break
+            done += 1
             try:
                 for metric_id, resolution, point in self._brought(
                     tx, (account, region), row_id, received, data
@@ -210,12 +215,12 @@ class Metrics:
                 "UPDATE cloudwatch_metrics SET latest = ? WHERE account = ? AND region = ? AND id = ? AND latest < ?",
                 (received, *of_it, received),
             )
-        for account, region, row_id, _, _ in rows:
+        for account, region, row_id, _, _ in rows[:done]:
             tx.run(
                 "DELETE FROM cloudwatch_arrivals WHERE account = ? AND region = ? AND id = ?",
                 (account, region, row_id),
             )
-        return len(rows)
+        return done < len(rows) or len(rows) == calls
 
     def add(
         self,

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Final, NamedTuple
 
-from casemate.engine.logs.insights.values import Kind, Value, number, text
+from casemate.engine.logs.insights.values import MOST_MADE, Kind, Value, number, text
 
 _LAST: Final = 99
+MAKERS: Final = frozenset(("concat", "replace"))
+"""Those whose values may be longer than what they are made of."""
 
 
 class Function(NamedTuple):
@@ -33,6 +35,12 @@ def _of_texts(least: int, most: int, template: str, kind: Kind = "text") -> Func
 
 def _joined(name: str, as_what: Callable[[Value], str], kind: Kind) -> Function:
     return Function(1, _LAST, kind, lambda each: f"{name}({', '.join(map(as_what, each))})")
+
+
+def _concatenated(each: Sequence[Value]) -> str:
+    texts = [f"coalesce({text(value)}, '')" for value in each]
+    size = " + ".join(f"length({one})" for one in texts)
+    return f"CASE WHEN {size} <= {MOST_MADE} THEN concat({', '.join(texts)}) END"
 
 
 def _trimmed(name: str) -> Function:
@@ -65,14 +73,14 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "least": _joined("least", number, "number"),
     "log": _of_numbers(1, 1, "CASE WHEN {0} > 0 THEN ln({0}) END"),
     "sqrt": _of_numbers(1, 1, "CASE WHEN {0} >= 0 THEN sqrt({0}) END"),
-    "concat": _joined("concat", text, "text"),
+    "concat": Function(1, _LAST, "text", _concatenated),
     "strlen": _of_texts(1, 1, "length({0})", "number"),
     "tolower": _of_texts(1, 1, "lower({0})"),
     "toupper": _of_texts(1, 1, "upper({0})"),
     "trim": _trimmed("trim"),
     "ltrim": _trimmed("ltrim"),
     "rtrim": _trimmed("rtrim"),
-    "replace": _of_texts(3, 3, "replace({0}, {1}, {2})"),
+    "replace": _of_texts(3, 3, "replaced({0}, {1}, {2})"),
     "substr": Function(2, 3, "text", _substr),
     "strcontains": _of_texts(2, 2, "CAST(contains({0}, {1}) AS INTEGER)", "number"),
     "ispresent": Function(1, 1, "bool", lambda each: f"({each[0].sql} IS NOT NULL)"),

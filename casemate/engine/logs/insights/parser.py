@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from casemate.engine.logs.insights.errors import QueryError
+from casemate.engine.logs.insights.functions import MAKERS
 from casemate.engine.logs.insights.syntax import (
     Binary,
     Call,
@@ -27,6 +28,7 @@ from casemate.engine.logs.insights.tokens import Token, Tokens, unquoted
 
 _MAX_DEPTH: Final = 40
 _MAX_OPERATORS: Final = 200
+_MAX_MAKERS: Final = 50
 _COMPARISONS: Final = ("=", "!=", "<", "<=", ">", ">=")
 
 
@@ -37,6 +39,7 @@ class ExpressionParser:
         self.tokens = tokens
         self._depth = 0
         self._operators = 0
+        self._makers = 0
 
     def expression(self) -> Expression:
         """Raises QueryError."""
@@ -162,6 +165,10 @@ class ExpressionParser:
                 arguments.append(Star() if self.tokens.taken("*") else self.expression())
                 if self.tokens.expect(",", ")") == ")":
                     break
+        if name.text.lower() in MAKERS:
+            self._makers += 1
+            if self._makers > _MAX_MAKERS:
+                raise QueryError("the query makes too many texts", name.start, name.end)
         return Call(name.text.lower(), tuple(arguments), (name.start, self.tokens.last))
 
 

@@ -8,6 +8,7 @@ with Running(plan_query("stats count(*) by status"), now) as running:
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Lock
@@ -17,7 +18,8 @@ from casemate.engine.logs.insights.errors import QueryFailed, QueryStopped
 from casemate.engine.logs.insights.plan import STAGED, Plan
 from casemate.engine.logs.insights.values import MACROS, Kind
 
-MEMORY: Final = "768MB"
+MEMORY: Final = min(768 * 1_048_576, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8)
+"""Bytes, or less where the machine has little."""
 THREADS: Final = 2
 _COMPACT: Final = 100_000
 """Staged rows above which those that cannot be in the result are let go."""
@@ -71,7 +73,7 @@ class Running:
             ":memory:",
             config={
                 "threads": str(THREADS),
-                "memory_limit": MEMORY,
+                "memory_limit": f"{MEMORY // 1_048_576}MiB",
                 "temp_directory": "",
                 "autoload_known_extensions": "false",
                 "autoinstall_known_extensions": "false",

@@ -16,12 +16,17 @@ class Value(NamedTuple):
     kind: Kind
 
 
+MOST_MADE: Final = 16_384
+
 MACROS: Final = (
     # What is written as a number, else NULL.
     "CREATE MACRO number_of(x) AS CASE WHEN isfinite(TRY_CAST(x AS DOUBLE)) THEN TRY_CAST(x AS DOUBLE) END",
     # Whole numbers without a point.
     "CREATE MACRO text_of(x) AS CASE WHEN x = trunc(x) AND abs(x) < 1e15 THEN CAST(CAST(x AS BIGINT) AS VARCHAR) "
     "ELSE CAST(x AS VARCHAR) END",
+    # What makes texts longer makes none of more characters than MOST_MADE. DuckDB does not count them to its memory.
+    "CREATE MACRO replaced(x, a, b) AS CASE WHEN length(b) <= length(a) OR length(x) * length(b) "
+    f"<= {MOST_MADE} * greatest(length(a), 1) THEN replace(x, a, b) END",
     # An IPv4 address as a number.
     r"CREATE MACRO ipv4_of(x) AS CASE WHEN regexp_full_match(x, "
     r"'((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)') THEN "
