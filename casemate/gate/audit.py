@@ -19,6 +19,7 @@ from casemate.gate.call import Call
 from casemate.gate.http import Tls
 from casemate.gate.random_ids import new_uuid
 from casemate.gate.resource import Resource
+from casemate.gate.vpc_endpoints import endpoint_of
 
 _LONGEST = 1024
 """Characters of the longest text of a client's that a record holds."""
@@ -76,7 +77,8 @@ def records(
     key = (second, identity, source, name, read_only, call.region, peer, agent, tls, host, account)
     frame = _frames.get(key)
     if frame is None:
-        frame = _frame(*key)
+        endpoint = endpoint_of(call)
+        frame = _frame(*key, endpoint="" if endpoint is None else endpoint.id)
     before, kind, after, end = frame
     parts = [
         before,
@@ -154,6 +156,8 @@ def _frame(
     tls: Tls | None,
     host: bytes,
     account: str,
+    *,
+    endpoint: str,
 ) -> tuple[bytes, bytes, bytes, bytes]:
     """What stands before the request's parameters, between the request's id and the resources, between these and the
     event's id, and after that."""
@@ -165,6 +169,7 @@ def _frame(
             "awsRegion": region,
             "sourceIPAddress": peer,
             "userAgent": agent.decode("latin-1"),
+            **({"vpcEndpointId": endpoint} if endpoint else {}),
         }
     )
     is_data = is_data_event(source, name)

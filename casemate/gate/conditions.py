@@ -12,6 +12,7 @@ from typing import Any
 
 from casemate.gate.call import Call
 from casemate.gate.resource import Resource, Value
+from casemate.gate.vpc_endpoints import endpoint_of
 
 Lookup = Callable[[str], Value]
 
@@ -39,6 +40,11 @@ def _source_account(call: Call) -> Value:
     return (parts[4] if len(parts) == 6 else "") or None
 
 
+def _source_ip(call: Call) -> Value:
+    # A private address behind an endpoint could be anybody's.
+    return None if call.via or call.service or endpoint_of(call) is not None else call.source_ip
+
+
 # A key that the request's context does not hold answers None. What a service does on a caller's behalf carries
 # neither the caller's network nor their client.
 _OF_CALL: dict[str, Callable[[Call], Value]] = {
@@ -51,7 +57,10 @@ _OF_CALL: dict[str, Callable[[Call], Value]] = {
     "aws:multifactorauthpresent": lambda call: "true" if call.second_factor else None,
     "aws:requestedregion": lambda call: call.region,
     "aws:securetransport": lambda call: _true(call.tls is not None or bool(call.via or call.service)),
-    "aws:sourceip": lambda call: None if call.via or call.service else call.source_ip,
+    "aws:sourceip": _source_ip,
+    "aws:sourcevpc": lambda call: None if (found := endpoint_of(call)) is None else found.vpc or None,
+    "aws:sourcevpce": lambda call: None if (found := endpoint_of(call)) is None else found.id,
+    "aws:vpcsourceip": lambda call: None if endpoint_of(call) is None else call.source_ip,
     "aws:useragent": lambda call: None if call.via or call.service else call.user_agent,
     "aws:viaawsservice": lambda call: _true(bool(call.via)),
     "aws:calledvia": lambda call: [f"{name}.amazonaws.com" for name in call.via] or None,

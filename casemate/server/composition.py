@@ -44,6 +44,7 @@ from casemate.gate.keyring import Keyring
 from casemate.gate.router import Route
 from casemate.gate.s3_address import S3Address
 from casemate.gate.throttle import LocalBuckets, SharedBuckets, Throttle
+from casemate.gate.vpc_endpoints import VpcEndpoints
 from casemate.server.config import Config
 from casemate.server.credentials_file import read_credentials
 from casemate.server.journal_cipher import JournalCipher
@@ -477,6 +478,7 @@ def _build(
         Grants: opened.keys.grants,
         Hosts: Hosts(settings.egress),
         Mail: Mail(settings.smtp),
+        **({VpcEndpoints: VpcEndpoints(settings.vpc_endpoints)} if settings.vpc_endpoints else {}),
         Bodies: Bodies(open_blobs(settings.blobs_place)),
         BucketKeys: BucketKeys(),
         AccessPoints: AccessPoints(opened.store, opened.keyring, buckets),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from casemate.engine.egress.mail import MailServer
     from casemate.engine.keystore.https import Endpoint
     from casemate.engine.keystore.token import Cluster
+    from casemate.gate.vpc_endpoints import VpcEndpoint
 
 _PUBLIC = ("*",)
 _OWN_NETWORK = ("127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
@@ -36,7 +37,8 @@ class Config:
     of identity providers by issuer, which are then not asked for them; oidc_hosts: hosts that identity providers'
     keys may be fetched from, "*" for all that have public addresses; egress_hosts: where customers' own endpoints may
     be (SNS's HTTP subscriptions, EventBridge's API destinations): host names, addresses, networks, "*" for all that
-    are public; smtp: by what SNS's mails are sent, None for none; cloudhsm_clusters, xks_proxies: what custom
+    are public; vpc_endpoints: which networks stand for one, by its id; smtp: by what SNS's mails are sent, None for
+    none; cloudhsm_clusters, xks_proxies: what custom
     key stores may use, by cluster id and by https://NAME; xks_timeout: seconds that a proxy has to answer;
     lambda_isolation: how functions are kept apart, "bubblewrap" or "none"; lambda_network: hosts and ports that they
     may reach besides the API; lambda_environments: how many of them a worker keeps at a time; lambda_idle: seconds
@@ -70,6 +72,7 @@ class Config:
     oidc_keys: Mapping[str, bytes] = field(default_factory=dict)
     oidc_hosts: tuple[str, ...] = ("*",)
     egress_hosts: tuple[str, ...] | None = None
+    vpc_endpoints: Mapping[str, VpcEndpoint] = field(default_factory=dict)
     smtp: MailServer | None = None
     cloudhsm_clusters: Mapping[str, Cluster] = field(default_factory=dict)
     xks_proxies: Mapping[str, Endpoint] = field(default_factory=dict)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from casemate.engine.egress.mail import MailServer
     from casemate.engine.keystore.https import Endpoint
     from casemate.engine.keystore.token import Cluster
+    from casemate.gate.vpc_endpoints import VpcEndpoint
 
 FILE_NAME = "casemate.toml"
 """The settings in the data directory."""
@@ -240,6 +241,12 @@ def _clusters(value: Any, origin: Origin) -> Mapping[str, Cluster]:
     return config_key_stores.clusters(_table(value, origin), origin.base)
 
 
+def _vpc_endpoints(value: Any, origin: Origin) -> Mapping[str, VpcEndpoint]:
+    from casemate.server.config_endpoints import endpoints
+
+    return endpoints(_table(value, origin))
+
+
 def _smtp(value: Any, origin: Origin) -> MailServer:
     # Here, because few servers send mails.
     from casemate.server.config_mail import mail_server
@@ -368,6 +375,11 @@ SETTINGS: Mapping[str, Setting] = {
     "oidc_keys": Setting(_oidc_keys, "files with JWK sets by issuer, as https://example.com"),
     "oidc_hosts": Setting(_host_names, 'a list of host names, or "*"'),
     "egress_hosts": Setting(_reachable, 'a list of host names, addresses and networks (10.0.0.0/8), or "*"'),
+    "vpc_endpoints": Setting(
+        _vpc_endpoints,
+        "a table by endpoint id (vpce-...) of networks (a list, as 10.0.0.0/16, none of them twice) and, if you "
+        "like, vpc (vpc-...)",
+    ),
     "smtp": Setting(
         _smtp,
         "a table of host, sender (a mail address), url (https://NAME, this server as readers of mails reach it) and, "

@@ -87,10 +87,6 @@ def test_access_points_that_cannot_be(s3: S3, bucket: str) -> None:
             control.create_access_point(AccountId=ACCOUNT, Name=name, Bucket=bucket)
     with refused("NoSuchBucket", status=404):
         control.create_access_point(AccountId=ACCOUNT, Name="abc", Bucket=new_name())
-    with refused("NotImplemented", status=501):
-        control.create_access_point(
-            AccountId=ACCOUNT, Name="abc", Bucket=bucket, VpcConfiguration={"VpcId": "vpc-1"}
-        )
     with refused("AccessDenied", status=403):
         s3.control("stranger").create_access_point(AccountId=OTHER_ACCOUNT, Name="abc", Bucket=bucket)
     with refused("AccessDenied", status=403):

@@ -133,7 +133,9 @@ class AccessPoints:
         if columns is None:
             return None
         row = self._opened(tx, columns)
-        return AccessPoint(row, effective(row.settings, self.blocked(tx, row), row.account))
+        # What a network alone reaches is never public, whatever its policy says.
+        blocks = {} if "Vpc" in row.settings else self.blocked(tx, row)
+        return AccessPoint(row, effective(row.settings, blocks, row.account))
 
     def _sealed(self, tx: Tx, row: PointRow) -> tuple[Any, ...]:
         text = json.dumps(row.settings)

@@ -64,8 +64,6 @@ def create_access_point(
     call: Call, req: s3control.CreateAccessPointRequest, point: AccessPoint
 ) -> s3control.CreateAccessPointResult:
     """Give a bucket a further name, with a policy of its own to come; the public is blocked unless told otherwise."""
-    if "VpcConfiguration" in req:
-        raise not_supported("An access point of a VPC")
     if "Scope" in req or "Tags" in req:
         raise not_supported("A scope or tags of an access point")
     name = req["Name"]
@@ -80,6 +78,7 @@ def create_access_point(
         raise other_region(call.region, bucket.region)
     given = req.get("PublicAccessBlockConfiguration")
     blocks = {each: True if given is None else bool(given.get(each)) for each in BLOCKS}
+    vpc = req.get("VpcConfiguration", {}).get("VpcId")
     row = PointRow(
         point.account,
         call.region,
@@ -87,7 +86,11 @@ def create_access_point(
         bucket.name,
         new_alias(name),
         call.now,
-        {"PublicAccessBlock": blocks, "BucketAccount": bucket.account},
+        {
+            "PublicAccessBlock": blocks,
+            "BucketAccount": bucket.account,
+            **({} if vpc is None else {"Vpc": vpc}),
+        },
     )
     if not call.part(AccessPoints).create(call.tx, row):
         raise AwsError(
@@ -116,10 +119,27 @@ def get_access_point(
         "AccessPointArn": row.arn,
         "Endpoints": {"ipv4": host},
     }
+    if "Vpc" in row.settings:
+        answer["NetworkOrigin"] = "VPC"
+        answer["VpcConfiguration"] = {"VpcId": row.settings["Vpc"]}
     owner = row.settings.get("BucketAccount") or (None if bucket is None else bucket.account)
     if owner is not None:
         answer["BucketAccountId"] = owner
     return answer
+
+
+def _listed(row: PointRow) -> s3control.AccessPoint:
+    listed: s3control.AccessPoint = {
+        "Name": row.name,
+        "NetworkOrigin": "Internet",
+        "Bucket": row.bucket,
+        "AccessPointArn": row.arn,
+        "Alias": row.alias,
+    }
+    if "Vpc" in row.settings:
+        listed["NetworkOrigin"] = "VPC"
+        listed["VpcConfiguration"] = {"VpcId": row.settings["Vpc"]}
+    return listed
 
 
 @s3control.ListAccessPoints.reads(account_of_points)
@@ -136,18 +156,7 @@ def list_access_points(
     found = call.part(AccessPoints).page(
         call.tx, account.account, call.region, after=after, bucket=req.get("Bucket", ""), limit=limit + 1
     )
-    answer: s3control.ListAccessPointsResult = {
-        "AccessPointList": [
-            {
-                "Name": row.name,
-                "NetworkOrigin": "Internet",
-                "Bucket": row.bucket,
-                "AccessPointArn": row.arn,
-                "Alias": row.alias,
-            }
-            for row in found[:limit]
-        ]
-    }
+    answer: s3control.ListAccessPointsResult = {"AccessPointList": [_listed(row) for row in found[:limit]]}
     if limit and len(found) > limit:
         answer["NextToken"] = write_marker("ListAccessPoints", found[limit - 1].name)
     return answer
@@ -169,7 +178,8 @@ def put_access_point_policy(
     """Replace an access point's policy."""
     points = call.part(AccessPoints)
     put = accepted(call, req["Policy"], point.arn, OF_ACCESS_POINTS)
-    if points.blocked(call.tx, point.row).get("BlockPublicPolicy") and is_public(put.policy):
+    public = "Vpc" not in point.settings and is_public(put.policy)
+    if public and points.blocked(call.tx, point.row).get("BlockPublicPolicy"):
         raise access_denied(
             f"User: {call.identity.principal.arn} is not authorized to perform: s3:PutAccessPointPolicy on "
             f'resource: "{point.arn}" because public policies are prevented by the BlockPublicPolicy setting in S3 '
@@ -214,4 +224,5 @@ def get_access_point_policy_status(
     """Whether an access point's policy is public."""
     if "Policy" not in point.settings:
         raise _no_policy(point)
-    return {"PolicyStatus": {"IsPublic": is_public(point.settings["Policy"])}}
+    public = "Vpc" not in point.settings and is_public(point.settings["Policy"])
+    return {"PolicyStatus": {"IsPublic": public}}

@@ -54,7 +54,8 @@ class BucketRow(NamedTuple):
 
 class PointRow(NamedTuple):
     """An access point as it is stored. bucket: its name; alias: what may stand in a bucket's place; settings: Policy,
-    Principals and PublicAccessBlock, as a bucket's; BucketAccount, the account whose bucket it is for."""
+    Principals and PublicAccessBlock, as a bucket's; BucketAccount, the account whose bucket it is for; Vpc, the
+    only one that requests may come from."""
 
     account: str
     region: str
@@ -222,7 +223,7 @@ class AccessPoint(S3Resource):
 
 
 _OF_POINT: Mapping[str, Callable[[AccessPoint], Value]] = {
-    "s3:accesspointnetworkorigin": lambda _point: "Internet",
+    "s3:accesspointnetworkorigin": lambda point: "VPC" if "Vpc" in point.settings else "Internet",
     "s3:dataaccesspointaccount": lambda point: point.account,
     "s3:dataaccesspointarn": lambda point: point.arn,
 }

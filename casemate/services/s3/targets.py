@@ -12,6 +12,7 @@ from typing import Any
 
 from casemate.errors import AwsError
 from casemate.gate.call import Call
+from casemate.gate.vpc_endpoints import endpoint_of
 from casemate.services.s3.access_notes import note
 from casemate.services.s3.access_points import AccessPoints
 from casemate.services.s3.buckets import Buckets
@@ -55,6 +56,11 @@ def _by_way_of(call: Call, name: str, point: AccessPoint | None) -> Bucket:
     assert call.route is not None
     if call.route.operation.name not in _BY_ACCESS_POINTS:
         raise method_not_allowed()
+    vpc = point.settings.get("Vpc")
+    if vpc is not None:
+        endpoint = endpoint_of(call)
+        if endpoint is None or endpoint.vpc != vpc:
+            raise access_denied()
     bucket = call.part(Buckets).find(call, point.bucket)
     if bucket is None or bucket.account != point.settings.get("BucketAccount", bucket.account):
         # It is gone, or another account has its name by now.
