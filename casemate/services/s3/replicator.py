@@ -46,7 +46,8 @@ from casemate.services.s3.replication_rules import SETTING, Rule, enabled, rule_
 from casemate.services.s3.replication_rules import destination as destination_of
 from casemate.services.s3.resources import Bucket, Object
 from casemate.services.s3.sealing import CUSTOMER_KEYS, S3_KEYS
-from casemate.store.jobs import Job, Jobs
+from casemate.store.errors import StoreError
+from casemate.store.jobs import Job, Jobs, LeaseLost
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -133,17 +134,21 @@ def replicate(gate: Gate, stopping: Event) -> Callable[[Job], None]:
 
 def _replicate(gate: Gate, job: Job, stopping: Event) -> None:
     moving = in_background(gate, lambda base: _step(base, job, None))
-    if moving is None:
+    if not isinstance(moving, _Moving):
         return
     bodies = gate.parts[Bodies]
     content = replica_content.copy(bodies, moving.source, _watched(gate, job, stopping))
-    kept = False
+    kept: _Moving | bool = False
     try:
-        kept = in_background(gate, lambda base: _step(base, job, (moving, content))) is None
+        kept = in_background(gate, lambda base: _step(base, job, (moving, content)))
+    except StoreError as error:
+        # What was committed, or what the store is not sure of, may be there: what is not is swept up later.
+        kept = not isinstance(error, LeaseLost)
+        raise
     finally:
-        if not kept:
+        if kept is not True:
             replica_content.discard(bodies, content)
-    if not kept:
+    if isinstance(kept, _Moving):
         # It is encrypted otherwise by now.
         gate.store.write(job.put_back)
 
@@ -200,13 +205,13 @@ def _rule(bucket: Bucket, row: ObjectRow, arn: str) -> Rule | None:
     return None
 
 
-def _step(base: Call, job: Job, moved: tuple[_Moving, Content] | None) -> _Moving | None:
-    """One transaction: all of it or, where there is much to be moved first, what it takes for that. Raises
-    AwsError."""
+def _step(base: Call, job: Job, moved: tuple[_Moving, Content] | None) -> _Moving | bool:
+    """One transaction: all of it or, where there is much to be moved first, what it takes for that. Whether a replica
+    was made. Raises AwsError."""
     task = _find(base, job)
     if task is None:
         _leave(base, job, FAILED, "")
-        return None
+        return False
     actor = Actor(
         SERVICE,
         task.bucket.account,
@@ -218,6 +223,7 @@ def _step(base: Call, job: Job, moved: tuple[_Moving, Content] | None) -> _Movin
     call = act_as(base, actor)
     to = _ready(task)
     with_tags = _check_allowed(call, task, to)
+    made = False
     if task.there is not None:
         _update(base, task, to, task.there, with_tags)
     elif IS_REPLICA not in task.row.about:
@@ -231,8 +237,9 @@ def _step(base: Call, job: Job, moved: tuple[_Moving, Content] | None) -> _Movin
             elif moved[0].encryption != task.row.about["Encryption"]:
                 return moved[0]
         _make(call, task, to, moved, with_tags)
+        made = True
     _leave(base, job, COMPLETED, "")
-    return None
+    return made
 
 
 # --- may it
@@ -406,7 +413,11 @@ def _tell(base: Call, bucket: Bucket, row: ObjectRow, rule: Rule, name: str, mor
 
 
 def _give_up(gate: Gate, job: Job, reason: str) -> None:
-    in_background(gate, lambda base: _leave(base, job, FAILED, reason))
+    try:
+        in_background(gate, lambda base: _leave(base, job, FAILED, reason))
+    except Tampered:
+        # Of what was altered nothing can be told.
+        gate.store.write(job.finish)
 
 
 def late(gate: Gate) -> Callable[[Job], None]:
