@@ -83,7 +83,7 @@ def reporter(gate: Gate, stopping: Event) -> Callable[[Job], None]:
             if error.status >= 500:
                 raise
             # Until the next occasion.
-            log.warning("the inventory of bucket %s is not taken: %s", job.payload["bucket"], error)
+            log.warning("the inventory of bucket %s is not taken: %s", job.payload["bucket"], error.code)
 
     return run
 

@@ -126,7 +126,7 @@ def replicate(gate: Gate, stopping: Event) -> Callable[[Job], None]:
             young = gate.clock.now() - job.payload["since"] < _TRIED_FOR
             if (error.status >= 500 and young) or job.failures < _TRIES:
                 raise
-            log.warning("version %s of %s is not replicated: %s", *_named(job), error)
+            log.warning("version %s of %s is not replicated: %s", *_named(job), error.code)
             _give_up(gate, job, error.code)
 
     return run
