@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -86,8 +86,8 @@ def fresh(prefix: str = "thing") -> str:
 
 
 @contextmanager
-def trail_server(folder: Path, *args: str) -> Iterator[Trail]:
+def trail_server(folder: Path, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Trail]:
     file = folder / "seed.json"
     file.write_text(json.dumps(seed_of(USERS, ACCOUNT, OTHER_ACCOUNT)))
-    with running_server(folder, "--dev", "--seed", str(file), *args) as server:
+    with running_server(folder, "--dev", "--seed", str(file), *args, env=env) as server:
         yield Trail(server)

@@ -33,6 +33,11 @@ _KEY = re.compile(
 )
 
 
+@pytest.fixture(name="trail")
+def _trail(moving: Trail) -> Trail:
+    return moving
+
+
 @pytest.fixture(autouse=True)
 def _remove(trail: Trail) -> Iterator[None]:
     """An account has five trails at most."""
@@ -120,7 +125,8 @@ def test_files_are_under_the_trails_kms_key_and_its_context(trail: Trail) -> Non
     kms.list_aliases()
     trail.advance("5m")
     found = eventually(lambda: delivered(trail, bucket), lambda found: "ListAliases" in names(found))
-    used = [each for each in _of(found, "GenerateDataKey") if not each.get("errorCode")]
+    mine = [each for each in _of(found, "GenerateDataKey") if trail_arn(name) in json.dumps(each)]
+    used = [each for each in mine if "errorCode" not in each]
     assert used[0]["requestParameters"]["encryptionContext"]["aws:cloudtrail:arn"] == trail_arn(name)
     assert used[0]["userIdentity"] == {"type": "AWSService", "invokedBy": "cloudtrail.amazonaws.com"}
 
@@ -280,3 +286,44 @@ def test_what_cannot_be_delivered_is_told_and_tried_again(trail: Trail) -> None:
     keys = [each["Key"] for each in away.list_objects_v2(Bucket=bucket)["Contents"]]
     bodies = [gzip.decompress(away.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
     assert key_id.encode() in b"".join(bodies)
+
+
+def test_who_narrows_a_trail_hides_nothing_of_before(trail: Trail) -> None:
+    name, bucket = make_trail(trail)
+    kms = trail.of(service="kms")
+    before = kms.create_key()["KeyMetadata"]["KeyId"]
+    trail.of().put_event_selectors(
+        TrailName=name, EventSelectors=[{"ExcludeManagementEventSources": ["kms.amazonaws.com"]}]
+    )
+    after = kms.create_key()["KeyMetadata"]["KeyId"]
+    trail.of(service="iam").list_users()
+    trail.advance("5m")
+    found = eventually(lambda: _text(trail, bucket), lambda found: "ListUsers" in found)
+    assert before in found
+    assert "PutEventSelectors" in found
+    assert after not in found
+
+
+def test_a_bucket_may_insist_on_the_trails_key(trail: Trail) -> None:
+    name, kms = fresh("trail"), trail.of(service="kms")
+    key = kms.create_key(Policy=key_policy(trail_arn(name)))["KeyMetadata"]
+    bucket = make_bucket(trail, name)
+    policy = json.loads(bucket_policy(bucket, trail_arn(name)))
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+        "Condition": {
+            "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key["Arn"]},
+        },
+    }
+    policy["Statement"].append(deny)
+    trail.of(service="s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    with refused("InsufficientS3BucketPolicyException"):
+        trail.of().create_trail(Name=name, S3BucketName=bucket)
+    trail.of().create_trail(Name=name, S3BucketName=bucket, KmsKeyId=key["KeyId"])
+    trail.of().start_logging(Name=name)
+    kms.list_keys()
+    trail.advance("5m")
+    eventually(lambda: names(delivered(trail, bucket)), lambda found: "ListKeys" in found)

@@ -19,6 +19,11 @@ from casemate.engine.cloudtrail.insights import BASELINE, Activity, Series, usua
 _BOTH = [{"InsightType": "ApiCallRateInsight"}, {"InsightType": "ApiErrorRateInsight"}]
 
 
+@pytest.fixture(name="trail")
+def _trail(moving: Trail) -> Trail:
+    return moving
+
+
 @pytest.fixture(autouse=True)
 def _remove(trail: Trail) -> Iterator[None]:
     """An account has five trails at most."""

@@ -11,12 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cloudtrail_support import ACCOUNT, REGION, Trail, access_key
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from server_support import refused
 from trails_support import content, eventually, keys_in, make_trail, trail_arn
+
+
+@pytest.fixture(name="trail")
+def _trail(moving: Trail) -> Trail:
+    return moving
 
 
 def validate(trail: Trail, name: str, since: datetime, until: datetime) -> Any:

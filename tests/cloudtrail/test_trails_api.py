@@ -19,6 +19,11 @@ from trails_support import (
 )
 
 
+@pytest.fixture(name="trail")
+def _trail(moving: Trail) -> Trail:
+    return moving
+
+
 @pytest.fixture
 def named(trail: Trail) -> str:
     return make_trail(trail, start=False)[0]

@@ -22,6 +22,7 @@ from casemate.services.cloudtrail.naming import SERVICE, Place
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
+    from casemate.services.cloudtrail.trails import Trail
 
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/ =@:,&$+-]*")
 _MOST_PREFIX, _MOST_TOPIC = 200, 256
@@ -52,29 +53,31 @@ def check_prefix(prefix: str) -> None:
         raise AwsError("InvalidS3PrefixException", f"S3 prefix {prefix} is not valid.")
 
 
-def check_bucket(
-    call: Call,
-    place: Place,
-    bucket: str,
-    prefix: str,
-    organization: str,
-    kinds: tuple[str, ...] = (),
-) -> str:
-    """The Region of a bucket that lets CloudTrail. Raises what AWS says of those that do not."""
+def bucket_region(call: Call, place: Place, bucket: str) -> str:
+    """The Region of a bucket that lets CloudTrail ask for its ACL. Raises what AWS says of those that do not."""
+    return _region_of(act_as(call, actor(place)), place, bucket)
+
+
+def check_bucket(call: Call, trail: Trail, kinds: tuple[str, ...] = (files.LOGS,)) -> None:
+    """Raises unless CloudTrail may write files of those kinds into a trail's bucket, encrypted as they will be."""
+    place, bucket = trail.place, trail.get("Bucket")
     service = act_as(call, actor(place))
-    region = _region_of(service, place, bucket)
-    for of in {"", organization}:
-        where = files.Place(prefix, of, place.account, place.region)
-        for kind in (files.LOGS, *kinds):
-            request: s3.PutObjectRequest = {
+    for of in {"", trail.organization}:
+        where = files.Place(trail.get("Prefix"), of, place.account, place.region)
+        for kind in kinds:
+            request = {
                 "Bucket": bucket,
                 "Key": files.file_key(where, kind, call.now, "CloudTrail"),
                 "ACL": "bucket-owner-full-control",
+                **(encrypted(place, trail.get("Key")) if trail.get("Key") else {}),
             }
-            _, refusal = s3.PutObject.weigh(service, request, region=region)
+            _, refusal = s3.PutObject.weigh(
+                service,
+                request,  # type: ignore[arg-type]  # built from the model's members
+                region=trail.get("BucketRegion"),
+            )
             if refusal is not None:
                 raise _bad_policy(bucket)
-    return region
 
 
 def _region_of(service: Call, place: Place, bucket: str) -> str:

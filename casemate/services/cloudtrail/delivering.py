@@ -27,12 +27,12 @@ from casemate.gate.billing import UsageReader
 from casemate.services.cloudtrail import checks, digesting, insights, pending, status
 from casemate.services.cloudtrail.bucket import Taken, in_bucket, place_of, write
 from casemate.services.cloudtrail.pending import TO_LOGS, Queue, Waiting
+from casemate.services.cloudtrail.reading import catch_up
 from casemate.services.cloudtrail.scheduling import NOTIFY, deliver_at
 from casemate.services.cloudtrail.trails import Trail, Trails
 from casemate.store.errors import StoreError
 from casemate.store.ids import new_id
 from casemate.store.jobs import ELSEWHERE, LeaseLost, schedule
-from casemate.store.journal_format import JournalTampered
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -74,10 +74,7 @@ def _deliver_all(gate: Gate, job: Job) -> None:
     trail_id = job.payload["trail"]
     again = gate.parts[Trails].every
     try:
-        try:
-            gate.parts[UsageReader].catch_up()
-        except (StoreError, JournalTampered) as error:
-            log.error("what a trail sees is not up to date: %s", error)
+        catch_up(gate.parts[UsageReader])
         trail = gate.store.read(lambda tx: gate.parts[Trails].by_id(tx, trail_id))
         if trail is None:
             gate.store.write(job.finish)
@@ -177,9 +174,10 @@ def _to_bucket(gate: Gate, trail: Trail, queue: Queue) -> bool:
     file = _file(trail, queue, waiting, now)
 
     def work(call: Call) -> None:
-        write(call, trail, file.key, files.packed(file.content), {})
+        # First, so that nothing was asked of S3 that is undone.
         if not pending.remove(call.tx, waiting):
             raise Taken
+        write(call, trail, file.key, files.packed(file.content), {})
         status.went_well(call.tx, trail.id, queue.region, "Delivery", now)
         if trail.get("Validation") and queue.kind == files.LOGS:
             digesting.note(call, trail, queue.account, queue.region, file.log)

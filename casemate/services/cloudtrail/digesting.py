@@ -153,8 +153,6 @@ def _write(gate: Gate, trail: Trail, chain: _Chain, end: float, *, ends: bool) -
 
     def work(call: Call) -> None:
         tx = call.tx
-        metadata = {"signature": made_now.signature, "signature-algorithm": ALGORITHM}
-        write(call, trail, key, files.packed(made_now.content), metadata)
         names = [name for name, _ in noted]
         for start in range(0, len(names), 500):
             some = names[start : start + 500]
@@ -172,6 +170,8 @@ def _write(gate: Gate, trail: Trail, chain: _Chain, end: float, *, ends: bool) -
         )
         if not moved:
             raise Taken
+        metadata = {"signature": made_now.signature, "signature-algorithm": ALGORITHM}
+        write(call, trail, key, files.packed(made_now.content), metadata)
         if ends:
             tx.run(
                 "DELETE FROM cloudtrail_chains WHERE trail = ? AND account = ? AND region = ?",

@@ -59,14 +59,7 @@ def put_insight_selectors(
     for each in selectors:
         _must_log(trail, str(each["InsightType"]), each["EventCategories"])
     if selectors:
-        checks.check_bucket(
-            call,
-            trail.place,
-            trail.get("Bucket"),
-            trail.get("Prefix"),
-            trail.organization,
-            (files.INSIGHTS,),
-        )
+        checks.check_bucket(call, trail, (files.INSIGHTS,))
         since = trail.get("InsightsSince", None) or call.now
         changed = trail.changed(Insights=selectors, InsightsSince=since)
     else:

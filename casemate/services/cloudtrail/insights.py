@@ -45,8 +45,8 @@ def count(tap: Tap, record: Mapping[str, Any], seconds: float, gathered: Gathere
     error = record.get("errorCode", "")
     wanted = tap.insights
     name = (record["recipientAccountId"], record["awsRegion"], record["eventSource"], record["eventName"])
-    if not record["eventSource"]:
-        # No operation's: whoever calls may name what they like.
+    if not record["eventSource"] or record["eventType"] != "AwsApiCall":
+        # Of what is no operation, whoever calls may name what they like.
         return
     if of in wanted.get(insights.CALL_RATE, ()) and (of == DATA or not record.get("readOnly")):
         _count(tap.trail, Series(*name, ""), record, seconds, gathered)

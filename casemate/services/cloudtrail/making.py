@@ -13,6 +13,7 @@ from casemate.services.cloudtrail import checks
 from casemate.services.cloudtrail.naming import Place
 from casemate.services.cloudtrail.organizing import organization_of
 from casemate.services.cloudtrail.quotas import TRAILS
+from casemate.services.cloudtrail.reading import read_up
 from casemate.services.cloudtrail.refusals import invalid_combination
 from casemate.services.cloudtrail.scheduling import deliver_at
 from casemate.services.cloudtrail.shapes import settings_shape
@@ -82,6 +83,7 @@ def update_trail(
     call: Call, req: cloudtrail.UpdateTrailRequest, named: Named
 ) -> cloudtrail.UpdateTrailResponse:
     """Change a trail's settings: those that are given. It need not stop for it."""
+    read_up(call)
     trail, trails = named.trail, call.part(Trails)
     organization = trail.organization
     wanted = req.get("IsOrganizationTrail")
@@ -120,10 +122,10 @@ def _given(
     checks.check_prefix(prefix)
     bucket = settings["Bucket"] = req.get("S3BucketName") or before.get("Bucket", "")
     key = req["KmsKeyId"] if "KmsKeyId" in req else before.get("Key", "")
-    kinds = (files.INSIGHTS,) if settings.get("Insights") else ()
-    region = checks.check_bucket(call, place, bucket, prefix, organization, kinds)
-    settings["BucketRegion"] = region
+    region = settings["BucketRegion"] = checks.bucket_region(call, place, bucket)
     settings["Key"] = checks.check_key(call, place, key, bucket, region) if key else ""
+    kinds = (files.LOGS, files.INSIGHTS) if settings.get("Insights") else (files.LOGS,)
+    checks.check_bucket(call, Trail("", place, call.now, 0.0, organization, settings), kinds)
     if "SnsTopicName" in req:
         topic = req["SnsTopicName"]
         settings["Topic"] = checks.check_topic(call, place, topic) if topic else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from casemate.api import cloudtrail
 from casemate.engine.cloudtrail.selector_rules import InvalidSelectors, check_advanced, complete_basic
 from casemate.engine.cloudtrail.selectors import DEFAULT
+from casemate.services.cloudtrail.reading import read_up
 from casemate.services.cloudtrail.refusals import invalid_selectors
 from casemate.services.cloudtrail.targets import Named, changed_trail, shown_trail
 from casemate.services.cloudtrail.trails import Trail, Trails
@@ -33,6 +34,7 @@ def put_event_selectors(
             changed = named.trail.changed(Basic=complete_basic(basic or ()), Advanced=None)
     except InvalidSelectors as error:
         raise invalid_selectors(str(error)) from None
+    read_up(call)
     call.part(Trails).save(call.tx, changed)
     return _shown(changed)  # type: ignore[return-value]  # built from the model's members
 
