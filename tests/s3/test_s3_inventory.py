@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+import duckdb
 import pytest
 from replication_support import advance, versioned
 from s3_support import ACCOUNT, OTHER_ACCOUNT, S3, allow, refused, s3_server
 from server_support import casemate
 
 from casemate.gate.canonical_user import canonical_user
+from casemate.services.s3.inventory_parquet import parquet, schema
 
 ALL_FIELDS = [
     "Size",
@@ -285,7 +287,6 @@ def test_configurations(s3: S3) -> None:
     ("code", "change"),
     [
         ("NotImplemented", {"Destination": {"Format": "ORC"}}),
-        ("NotImplemented", {"Destination": {"Format": "Parquet"}}),
         ("NotImplemented", {"OptionalFields": ["ObjectLockEventHoldStatus"]}),
         ("InvalidS3DestinationBucket", {"Destination": {"Bucket": "arn:aws:s3:::no-such-bucket"}}),
         ("InvalidS3DestinationBucket", {"Destination": {"Bucket": "no-arn"}}),
@@ -358,3 +359,53 @@ def test_fsck_sees_what_is_not_made(timed: S3) -> None:
     assert casemate("fsck", "--data", str(data), "--repair").returncode == 0
     advance(timed, "2d")
     assert report(timed, to, f"{source}/report/")[1] == []
+
+
+def test_parquet(timed: S3) -> None:
+    client, source, to = timed.of(), versioned(timed), timed.bucket()
+    let(timed, to, source)
+    put(
+        timed,
+        source,
+        to,
+        IncludedObjectVersions="All",
+        OptionalFields=["Size", "LastModifiedDate", "StorageClass"],
+        Destination={"Format": "Parquet"},
+    )
+    key = 'a\r\n"b", ü'
+    made = client.put_object(Bucket=source, Key=key, Body=b"123")
+    modified = client.head_object(Bucket=source, Key=key)["LastModified"]
+    marker = client.delete_object(Bucket=source, Key="gone")
+    advance(timed, "1d")
+    (name,) = [one for one in keys(timed, to) if one.endswith("/manifest.json")]
+    manifest = json.loads(client.get_object(Bucket=to, Key=name)["Body"].read())
+    assert manifest["fileFormat"] == "Parquet"
+    assert manifest["fileSchema"] == (
+        "message s3.inventory { required binary bucket (UTF8); required binary key (UTF8); optional binary "
+        "version_id (UTF8); optional boolean is_latest; optional boolean is_delete_marker; optional int64 size; optional int64 "
+        "last_modified_date (TIMESTAMP_MILLIS); optional binary storage_class (UTF8); }"
+    )
+    (file,) = manifest["files"]
+    assert file["key"].endswith(".parquet")
+    data = client.get_object(Bucket=to, Key=file["key"])["Body"].read()
+    local = timed.server.data.parent / "report.parquet"
+    local.write_bytes(data)
+    with duckdb.connect() as connection:
+        rows = connection.execute("SELECT * FROM read_parquet(?)", [str(local)]).fetchall()
+    assert rows[0] == (
+        source,
+        key,
+        made["VersionId"],
+        True,
+        False,
+        3,
+        modified.replace(tzinfo=None),
+        "STANDARD",
+    )
+    assert rows[1][1:6] == ("gone", marker["VersionId"], True, True, None)
+
+
+def test_parquet_of_nothing_and_of_all_fields() -> None:
+    columns = ["Bucket", "Key", *ALL_FIELDS]
+    assert parquet(columns, []).startswith(b"PAR1")
+    assert schema(columns).count(";") == len(columns)

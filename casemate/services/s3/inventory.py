@@ -44,7 +44,7 @@ def put_bucket_inventory_configuration(
     if given["Id"] != req["Id"]:
         raise malformed_xml()
     to = given["Destination"]["S3BucketDestination"]
-    if to["Format"] != "CSV":
+    if to["Format"] == "ORC":
         raise not_supported(f"An inventory in {to['Format']}")
     fields = given.get("OptionalFields", [])
     if len(set(fields)) != len(fields):

@@ -27,6 +27,7 @@ from casemate.errors import AwsError
 from casemate.gate.acting import Actor, perform
 from casemate.services.s3 import acl_rules, expiring, replicating, sealing
 from casemate.services.s3.buckets import Buckets
+from casemate.services.s3.inventory_parquet import parquet, schema
 from casemate.services.s3.inventory_rows import find
 from casemate.services.s3.naming import bucket_of_arn
 from casemate.services.s3.notices import SERVICE, iso
@@ -51,13 +52,23 @@ _VERSION = "2016-11-30"
 
 class _Report(NamedTuple):
     """A report that is being made. folder: of the configuration, in the destination; fields: the optional ones, in
-    the order of the columns; all: of all versions."""
+    the order of the columns; all: of all versions; format: "CSV" or "Parquet"."""
 
     bucket: Bucket
     configuration: Mapping[str, Any]
     folder: str
     fields: Sequence[str]
     all: bool
+    format: str
+
+    @property
+    def columns(self) -> list[str]:
+        return [
+            "Bucket",
+            "Key",
+            *(("VersionId", "IsLatest", "IsDeleteMarker") if self.all else ()),
+            *self.fields,
+        ]
 
 
 def reporter(gate: Gate, stopping: Event) -> Callable[[Job], None]:
@@ -104,6 +115,7 @@ def _look(tx: Tx, buckets: Buckets, job: Job) -> _Report | None:
         f"{folder}{bucket.name}/{configuration['Id']}",
         [name for name in _FIELDS if name in wanted],
         configuration["IncludedObjectVersions"] == "All",
+        configuration["Destination"]["S3BucketDestination"]["Format"],
     )
 
 
@@ -142,7 +154,7 @@ def _files(gate: Gate, job: Job, report: _Report, stopping: Event) -> Iterator[l
 
 
 def _line(report: _Report, row: ObjectRow) -> list[str]:
-    line = [report.bucket.name, quote(row.key, safe="/")]
+    line = [report.bucket.name, row.key if report.format == "Parquet" else quote(row.key, safe="/")]
     if report.all:
         version = row.version_id if report.bucket.versioning else ""
         line += ["" if row.null else version, _true(row.latest), _true(row.marker)]
@@ -233,11 +245,18 @@ _FIELDS: Mapping[str, Callable[[Bucket, ObjectRow], str]] = {
 
 def _put_data(gate: Gate, report: _Report, rows: Sequence[Sequence[str]]) -> dict[str, Any]:
     """A data file; as the manifest names it."""
-    text = io.StringIO()
-    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
-    content = gzip.compress(text.getvalue().encode(), mtime=0)
-    key = f"{report.folder}/data/{uuid4()}.csv.gz"
-    _put(gate, report, key, content, "application/x-gzip")
+    if report.format == "Parquet":
+        content, ending, kind = parquet(report.columns, rows), "parquet", "application/octet-stream"
+    else:
+        text = io.StringIO()
+        csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+        content, ending, kind = (
+            gzip.compress(text.getvalue().encode(), mtime=0),
+            "csv.gz",
+            "application/x-gzip",
+        )
+    key = f"{report.folder}/data/{uuid4()}.{ending}"
+    _put(gate, report, key, content, kind)
     return {"key": key, "size": len(content), "MD5checksum": _md5(content)}
 
 
@@ -245,14 +264,13 @@ def _put_manifest(gate: Gate, report: _Report, files: Sequence[Mapping[str, Any]
     now = gate.clock.now()
     at = datetime.fromtimestamp(now, UTC)
     arn = report.configuration["Destination"]["S3BucketDestination"]["Bucket"]
-    columns = ["Bucket", "Key", *(("VersionId", "IsLatest", "IsDeleteMarker") if report.all else ())]
     manifest = {
         "sourceBucket": report.bucket.name,
         "destinationBucket": arn,
         "version": _VERSION,
         "creationTimestamp": str(int(now * 1000)),
-        "fileFormat": "CSV",
-        "fileSchema": ", ".join([*columns, *report.fields]),
+        "fileFormat": report.format,
+        "fileSchema": schema(report.columns) if report.format == "Parquet" else ", ".join(report.columns),
         "files": list(files),
     }
     content = json.dumps(manifest, indent=2).encode()
