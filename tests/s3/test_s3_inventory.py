@@ -382,8 +382,8 @@ def test_parquet(timed: S3) -> None:
     assert manifest["fileFormat"] == "Parquet"
     assert manifest["fileSchema"] == (
         "message s3.inventory { required binary bucket (UTF8); required binary key (UTF8); optional binary "
-        "version_id (UTF8); optional boolean is_latest; optional boolean is_delete_marker; optional int64 size; optional int64 "
-        "last_modified_date (TIMESTAMP_MILLIS); optional binary storage_class (UTF8); }"
+        "version_id (UTF8); optional boolean is_latest; optional boolean is_delete_marker; optional int64 size; "
+        "optional int64 last_modified_date (TIMESTAMP_MILLIS); optional binary storage_class (UTF8); }"
     )
     (file,) = manifest["files"]
     assert file["key"].endswith(".parquet")

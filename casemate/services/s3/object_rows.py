@@ -312,7 +312,7 @@ def discard_parts(tx: Tx, holder: str, now: float) -> None:
 
 def discard_some(tx: Tx, now: float) -> bool:
     """Remove some of what was marked; whether there may be more."""
-    found = tx.one("SELECT holder FROM s3_discarded LIMIT 1")
+    found = tx.one("SELECT holder FROM s3_discarded WHERE due <= ? LIMIT 1", (now,))
     if found is None:
         return False
     parts = tx.all(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from os import urandom
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.engine.envelope.derivation import KEY_BYTES, SALT_BYTES
 from casemate.engine.envelope.errors import Tampered
+from casemate.errors import AwsError
 from casemate.services.s3 import sealing
 from casemate.services.s3.bodies import Bodies, Piece, Stored, insert
 from casemate.services.s3.ciphers import ObjectKeys, Part
@@ -19,7 +21,13 @@ from casemate.store.ids import new_id
 if TYPE_CHECKING:
     from casemate.gate.call import Call
     from casemate.services.s3.resources import Bucket
-    from casemate.store.database import Tx
+    from casemate.store.database import Store, Tx
+
+
+_AT_ONCE = 500
+"""Parts whose rows are made in one transaction."""
+
+_LAID_FOR = 86_400.0
 
 
 class Source(NamedTuple):
@@ -37,10 +45,11 @@ class Source(NamedTuple):
 
 
 class Content(NamedTuple):
-    """A replica's bodies, stored. salts: of parts."""
+    """A replica's bodies, stored. salts: of parts; holder: what holds their rows, '' while there are none."""
 
     stored: Sequence[Stored]
     salts: Sequence[bytes]
+    holder: str = ""
 
 
 def source_of(call: Call, bucket: Bucket, row: ObjectRow, to: Bucket, rule: Rule) -> Source:
@@ -96,26 +105,65 @@ def copy(bodies: Bodies, source: Source, watched: Callable[[Iterable[Piece]], It
                 reading.close()
             salts.append(salt)
     except BaseException:
-        discard(bodies, Content(stored, salts))
+        for each in stored:
+            bodies.discard(each)
         raise
     return Content(stored, salts)
 
 
-def discard(bodies: Bodies, content: Content) -> None:
+def discard(store: Store, bodies: Bodies, content: Content) -> None:
     """It is not wanted after all."""
+    if content.holder:
+        store.write(lambda tx: _give_up(tx, content.holder))
+        return
     for one in content.stored:
         bodies.discard(one)
 
 
+def _give_up(tx: Tx, holder: str) -> None:
+    tx.run("UPDATE s3_discarded SET due = 0 WHERE holder = ?", (holder,))
+
+
+def lay_out(
+    store: Store, objects: Objects, to: Bucket, key: str, source: Source, content: Content, now: float
+) -> Content:
+    """Make the rows of parts, of which there may be ten thousand, some in each transaction. They are discarded in a
+    day unless a replica takes them over."""
+    if not source.told:
+        return content
+    holder = new_id()
+
+    def begin(tx: Tx) -> None:
+        tx.run("INSERT INTO s3_discarded (holder, due) VALUES (?, ?)", (holder, now + _LAID_FOR))
+
+    def lay(tx: Tx, start: int) -> None:
+        end = start + _AT_ONCE
+        parts = zip(source.told[start:end], content.stored[start:end], content.salts[start:end], strict=True)
+        for told, one, salt in parts:
+            part = PartRow(one.id, told.number, told.size, salt, told.about)
+            sealed = objects.seal_part(tx, to, key, part)
+            insert(tx, one, holder, part=told.number, salt=salt, sealed=sealed)
+
+    store.write(begin)
+    try:
+        for start in range(0, len(source.told), _AT_ONCE):
+            store.write(partial(lay, start=start))
+    except BaseException:
+        # Blobs that have no row yet are swept up.
+        store.write(lambda tx: _give_up(tx, holder))
+        raise
+    return content._replace(holder=holder)
+
+
 def keep(objects: Objects, tx: Tx, to: Bucket, row: ObjectRow, source: Source, content: Content) -> ObjectRow:
-    """Make the rows of the replica and its bodies, in a transaction. row: as it is to be, but for its body."""
+    """Make the rows of the replica and its body, in a transaction. row: as it is to be, but for its body. Raises
+    AwsError when its parts were discarded meanwhile."""
     if not source.told:
         made = objects.replicate(tx, to, row._replace(body=content.stored[0].id))
         insert(tx, content.stored[0], row.version)
         return made
-    holder = new_id()
-    for told, one, salt in zip(source.told, content.stored, content.salts, strict=True):
-        part = PartRow(one.id, told.number, told.size, salt, told.about)
-        sealed = objects.seal_part(tx, to, row.key, part)
-        insert(tx, one, holder, part=told.number, salt=salt, sealed=sealed)
-    return objects.replicate(tx, to, row._replace(body=PARTS_OF + holder))
+    taken = tx.run("DELETE FROM s3_discarded WHERE holder = ?", (content.holder,))
+    laid = tx.one("SELECT COUNT(*) FROM s3_bodies WHERE holder = ?", (content.holder,))
+    if not taken or laid is None or laid[0] != len(source.told):
+        raise AwsError("ServiceUnavailable", "The replica took too long to be made.", 503)
+    return objects.replicate(tx, to, row._replace(body=PARTS_OF + content.holder))

@@ -105,9 +105,11 @@ class _Task(NamedTuple):
 
 
 class _Moving(NamedTuple):
-    """Content that is to be moved, and the version that it is of."""
+    """Content that is to be moved to a bucket, and how the version is encrypted that it is of."""
 
     source: Source
+    key: str
+    to: Bucket
     encryption: Any
 
 
@@ -136,8 +138,11 @@ def _replicate(gate: Gate, job: Job, stopping: Event) -> None:
     moving = in_background(gate, lambda base: _step(base, job, None))
     if not isinstance(moving, _Moving):
         return
-    bodies = gate.parts[Bodies]
+    bodies, objects = gate.parts[Bodies], gate.parts[Objects]
     content = replica_content.copy(bodies, moving.source, _watched(gate, job, stopping))
+    content = replica_content.lay_out(
+        gate.store, objects, moving.to, moving.key, moving.source, content, gate.clock.now()
+    )
     kept: _Moving | bool = False
     try:
         kept = in_background(gate, lambda base: _step(base, job, (moving, content)))
@@ -147,9 +152,9 @@ def _replicate(gate: Gate, job: Job, stopping: Event) -> None:
         raise
     finally:
         if kept is not True:
-            replica_content.discard(bodies, content)
+            replica_content.discard(gate.store, bodies, content)
     if isinstance(kept, _Moving):
-        # It is encrypted otherwise by now.
+        # It is encrypted otherwise by now, or goes elsewhere.
         gate.store.write(job.put_back)
 
 
@@ -230,11 +235,11 @@ def _step(base: Call, job: Job, moved: tuple[_Moving, Content] | None) -> _Movin
         if not task.row.marker:
             if moved is None:
                 source = replica_content.source_of(call, task.bucket, task.row, to, task.rule)
-                moving = _Moving(source, task.row.about["Encryption"])
+                moving = _Moving(source, task.row.key, to, task.row.about["Encryption"])
                 if task.row.size > INLINE or task.row.in_parts:
                     return moving
                 moved = moving, replica_content.copy(base.part(Bodies), source, iter)
-            elif moved[0].encryption != task.row.about["Encryption"]:
+            elif moved[0].encryption != task.row.about["Encryption"] or moved[0].to.id != to.id:
                 return moved[0]
         _make(call, task, to, moved, with_tags)
         made = True
