@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
-from orjson import dumps
+from orjson import dumps, loads
 
 from casemate.engine.cloudtrail.categories import DATA, MANAGEMENT, is_data_event
 from casemate.errors import AwsError
@@ -103,9 +104,29 @@ def records(
     shared = new_uuid()
     shared_by = []
     for each in (*filter(None, (account,)), *sorted(owners)):
+        if each != account:
+            # Who it is over there is not told to the owner: only which account, and by which id.
+            parts[0] = b'{"eventVersion":"1.11","userIdentity":%b%b' % (
+                _stranger(call, identity),
+                before[before.index(identity) + len(identity) :],
+            )
         end = f'","recipientAccountId":"{each}","sharedEventID":"{shared}"}}'.encode()
         shared_by.append(b"".join([*parts[:-2], new_uuid()[8:].encode(), end]))
     return shared_by
+
+
+def of_part(
+    call: Call, name: str, resource: Resource, parameters: Mapping[str, Any], error: AwsError | None
+) -> list[bytes]:
+    """The records of one of many things that a call does at once, as of a call of its own (DeleteObject, of each
+    object that DeleteObjects removes). name: the operation's, of the same service."""
+    assert call.route is not None
+    part = copy(call)
+    part.resources = (resource,)
+    part.additional = b""
+    return records(
+        part, call.route.source, name, read_only=False, parameters=parameters, response=None, error=error
+    )
 
 
 def service_event(
@@ -194,6 +215,16 @@ def _frame(
         key = (second, identity, source, name, read_only, region, peer, agent, tls, host, account)
         _frames[key] = frame
     return frame
+
+
+def _stranger(call: Call, identity: bytes) -> bytes:
+    """A caller as the records of other accounts show it; a service as everywhere."""
+    principal = call.identity.principal
+    if principal.kind == "service" or not call.account:
+        return identity
+    shown = {"type": "AWSAccount", "principalId": principal.id or call.account, "accountId": call.account}
+    invoked = loads(identity).get("invokedBy")
+    return dumps({**shown, "invokedBy": invoked} if invoked else shown)
 
 
 def _error(error: AwsError) -> bytes:

@@ -47,6 +47,11 @@ log entries and what was measured of them, SNS's messages, endpoints that have p
 Redactor = Callable[[Any], Any]
 
 
+def _shown_name(name: str, member: Shape) -> str:
+    """How a member is called in a record."""
+    return "bucketName" if member.name == "BucketName" and name == "Bucket" else lower_first(name)
+
+
 def _hide(_value: Any) -> str:
     return HIDDEN
 
@@ -91,7 +96,7 @@ class _Redactors:
             redact_member = _hide if (shape.name, name) in _UNMARKED_MEMBERS else self.compile(member)
             # A member that is never shown is not in the table: most requests to encrypt or decrypt have one.
             if redact_member is not _leave_out:
-                table[name] = (lower_first(name), redact_member)
+                table[name] = (_shown_name(name, member), redact_member)
         find = table.get
 
         def redact(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +140,7 @@ def restored(shape: Shape, shown: Any) -> Any:
     """What a redactor showed, under the model's names again, as far as it was shown: without what was hidden, without
     blobs, and without times, which are shown to the minute."""
     if shape.kind == "structure" and isinstance(shown, dict):
-        members = {lower_first(name): (name, member) for name, member in shape.members.items()}
+        members = {_shown_name(name, member): (name, member) for name, member in shape.members.items()}
         known = [(*members[name], value) for name, value in shown.items() if name in members]
         found = {name: restored(member, value) for name, member, value in known}
         return {name: value for name, value in found.items() if value is not _LEFT_OUT}

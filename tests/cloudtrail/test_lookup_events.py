@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from cloudtrail_support import ACCOUNT, REGION, Trail, access_key, fresh, refused
+from server_support import casemate
 
 
 def _made_key(trail: Trail, user: str = "admin", region: str = REGION) -> tuple[str, str]:
@@ -211,3 +212,43 @@ def test_a_token_is_good_for_its_own_lookup(trail: Trail) -> None:
         trail.of("stranger").lookup_events(LookupAttributes=named, NextToken=token)
     with refused("InvalidNextTokenException"):
         trail.of(region="eu-west-1").lookup_events(LookupAttributes=named, NextToken=token)
+
+
+def _audited(trail: Trail, request: str) -> list[dict[str, Any]]:
+    """The audit's records of a request, in their order."""
+    shown = casemate("audit", "tail", "--data", str(trail.server.data), "-n", "all", "--json").stdout
+    return [record for line in shown.splitlines() if (record := json.loads(line))["requestID"] == request]
+
+
+def test_an_object_is_recorded_with_its_bucket(trail: Trail) -> None:
+    s3, bucket = trail.of(service="s3"), fresh("recorded-objects")
+    s3.create_bucket(Bucket=bucket)
+    answer = s3.put_object(Bucket=bucket, Key="key", Body=b"x")
+    (record,) = _audited(trail, answer["ResponseMetadata"]["RequestId"])
+    assert record["requestParameters"]["bucketName"] == bucket
+    assert record["resources"] == [
+        {"type": "AWS::S3::Object", "ARN": f"arn:aws:s3:::{bucket}/key"},
+        {"accountId": ACCOUNT, "type": "AWS::S3::Bucket", "ARN": f"arn:aws:s3:::{bucket}"},
+    ]
+
+
+def test_each_of_many_deleted_objects_has_its_record(trail: Trail) -> None:
+    s3, bucket = trail.of(service="s3"), fresh("deleted-objects")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="one", Body=b"x")
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject"}
+    resource = f"arn:aws:s3:::{bucket}/kept"
+    policy = {"Version": "2012-10-17", "Statement": [{**deny, "Resource": resource}]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "one"}, {"Key": "kept"}]})
+    assert [each["Key"] for each in answer["Errors"]] == ["kept"]
+    records = _audited(trail, answer["ResponseMetadata"]["RequestId"])
+    assert [(each["eventName"], each.get("errorCode")) for each in records] == [
+        ("DeleteObject", None),
+        ("DeleteObject", "AccessDenied"),
+        ("DeleteObjects", None),
+    ]
+    assert [each["requestParameters"]["key"] for each in records[:2]] == ["one", "kept"]
+    assert records[1]["resources"][0]["ARN"] == resource
+    assert len({each["eventID"] for each in records}) == 3
+    assert not any(each["managementEvent"] for each in records)

@@ -176,8 +176,18 @@ def test_the_owner_in_another_account_gets_a_record_of_their_own(rig: Rig) -> No
     assert [first["recipientAccountId"], second["recipientAccountId"]] == [OTHER_ACCOUNT, ACCOUNT]
     assert first["sharedEventID"] == second["sharedEventID"]
     assert first["eventID"] != second["eventID"]
-    assert first["userIdentity"] == second["userIdentity"]
-    assert first["userIdentity"]["accountId"] == OTHER_ACCOUNT
+    caller = first["userIdentity"]
+    assert (caller["type"], caller["accountId"], caller["userName"]) == ("IAMUser", OTHER_ACCOUNT, "carol")
+    # Who that is over there is not told.
+    assert second["userIdentity"] == {
+        "type": "AWSAccount",
+        "principalId": caller["principalId"],
+        "accountId": OTHER_ACCOUNT,
+    }
+    assert {**second, **dict.fromkeys(("userIdentity", "eventID", "recipientAccountId"))} == {
+        **first,
+        **dict.fromkeys(("userIdentity", "eventID", "recipientAccountId")),
+    }
 
 
 def test_one_account_alone_shares_no_event(rig: Rig) -> None:

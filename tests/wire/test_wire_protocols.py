@@ -409,7 +409,7 @@ def test_codes_of_devices_are_not_shown() -> None:
     shown = wire.codec("s3", "DeleteObject", "rest-xml").redact(
         {"Bucket": "b", "Key": "k", "MFA": "arn 123456"}
     )
-    assert shown == {"bucket": "b", "key": "k", "mFA": "HIDDEN_DUE_TO_SECURITY_REASONS"}
+    assert shown == {"bucketName": "b", "key": "k", "mFA": "HIDDEN_DUE_TO_SECURITY_REASONS"}
 
 
 def test_redaction() -> None:

@@ -113,7 +113,10 @@ def _quoted(value: str) -> str:
     return f'"{kept or "-"}"'
 
 
-def _requester(identity: Mapping[str, Any]) -> str:
+def _requester(identity: Mapping[str, Any], noted: Mapping[str, Any]) -> str:
+    caller: str = noted.get("requester", "")
+    if identity.get("type") == "AWSAccount" and caller.startswith("arn:"):
+        return canonical_user(identity["accountId"]) if caller.endswith(":root") else caller
     if identity.get("type") == "AWSService":
         return f"svc:{identity.get('invokedBy', '')}"
     if identity.get("type") == "Root":
@@ -134,7 +137,7 @@ def line(record: Mapping[str, Any], bucket: str, owner: str, *, copied: bool = F
     at = datetime.fromisoformat(record["eventTime"]).strftime("[%d/%b/%Y:%H:%M:%S +0000]")
     fields = (
         *(canonical_user(owner), bucket, at, _plain(record["sourceIPAddress"])),
-        *(_plain(_requester(record["userIdentity"])), record["requestID"], operation, key or "-"),
+        *(_plain(_requester(record["userIdentity"], noted)), record["requestID"], operation, key or "-"),
         *(_quoted(noted["request"]), str(status), _plain(record.get("errorCode"))),
         *(str(sent or "-"), "-" if size is None else str(size)),
         *(str(noted["milliseconds"]), str(noted["milliseconds"])),

@@ -60,6 +60,8 @@ class AccessNote:
             "buckets": [
                 [each.name, each.id, each.account, copied] for (_, copied), each in self.buckets.items()
             ],
+            # Whom the record of the bucket's account does not tell, where that is another one.
+            "requester": call.identity.principal.arn,
             "request": f"{exchange.method} {uri[:_LONGEST].decode('latin-1')} HTTP/1.1",
             "status": status,
             "size": self._size(call, told["bytesTransferredIn"]),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from casemate.api import s3
 from casemate.errors import AwsError
+from casemate.gate import audit
 from casemate.gate.authorise import decide, denied
 from casemate.gate.operation import Need
 from casemate.services.s3 import about as told
@@ -16,7 +17,7 @@ from casemate.services.s3.happenings import hidden, removed
 from casemate.services.s3.object_rows import ObjectRow, Objects
 from casemate.services.s3.object_targets import NamedObject, find_object, named_object, needs_of, no_such_key
 from casemate.services.s3.refusals import malformed_xml, not_supported
-from casemate.services.s3.resources import Bucket
+from casemate.services.s3.resources import Bucket, Object
 from casemate.services.s3.targets import described_bucket
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def delete_objects(call: Call, req: s3.DeleteObjectsRequest, bucket: Bucket) -> 
     call.resources = (bucket,)
     deleted: list[s3.DeletedObject] = []
     errors: list[s3.Error] = []
+    records: list[bytes] = []
     for one in wanted:
         named: dict[str, Any] = {"Key": one["Key"]}
         if "VersionId" in one:
@@ -57,18 +59,31 @@ def delete_objects(call: Call, req: s3.DeleteObjectsRequest, bucket: Bucket) -> 
         except AwsError as refusal:
             if refusal.status >= 500 and refusal.code != "NotImplemented":
                 raise
+            records += _recorded(call, bucket, one, refusal)
             errors.append({**named, "Code": refusal.code, "Message": refusal.message})  # type: ignore[typeddict-item]  # as above
             continue
+        records += _recorded(call, bucket, one, None)
         if done.get("DeleteMarker"):
             named["DeleteMarker"] = True
             named["DeleteMarkerVersionId"] = done["VersionId"]
         deleted.append(named)  # type: ignore[arg-type]  # as above
+    call.records = [*call.records, *records]
     answer: s3.DeleteObjectsOutput = {}
     if deleted and not req["Delete"].get("Quiet"):
         answer["Deleted"] = deleted
     if errors:
         answer["Errors"] = errors
     return answer
+
+
+def _recorded(
+    call: Call, bucket: Bucket, one: Mapping[str, Any], refusal: AwsError | None
+) -> Sequence[bytes]:
+    """The audit's records of one of the objects, beside those of the whole call, as CloudTrail has them."""
+    parameters = {"bucketName": bucket.name, "key": one["Key"]}
+    if "VersionId" in one:
+        parameters["versionId"] = one["VersionId"]
+    return audit.of_part(call, "DeleteObject", Object(bucket, one["Key"]), parameters, refusal)
 
 
 def _delete_one(call: Call, bucket: Bucket, one: Mapping[str, Any], bypass: bool) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orjson import dumps
+
 from casemate.engine.policy import Grade, Policy
 from casemate.gate.resource import Resource, Value
 from casemate.services.s3 import acl_rules
@@ -271,6 +273,15 @@ class Object(S3Resource):
         self.key = key
         self.object_tags = object_tags or {}
         self.beyond = None if bucket.point is None else PointObject(bucket.point, self)
+
+    @property
+    def audit(self) -> bytes:
+        """As CloudTrail shows an object: beside its bucket, which tells whose it is."""
+        shown = self._audit
+        if shown is None:
+            of_bucket = self.bucket.audit
+            shown = self._audit = b'{"type":"AWS::S3::Object","ARN":%b},%b' % (dumps(self.arn), of_bucket)
+        return shown
 
     def cors(self, exchange: Exchange) -> bytes:
         return self.bucket.cors(exchange)
