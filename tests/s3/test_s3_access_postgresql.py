@@ -68,9 +68,19 @@ def test_buckets_on_postgresql(tmp_path: Path, postgres_url: str) -> None:
         client.put_bucket_versioning(Bucket="alpha-1", VersioningConfiguration={"Status": "Enabled"})
         for _ in range(3):
             client.put_object(Bucket="alpha-1", Key="k", Body=b"1")
+        client.create_bucket(Bucket="logs", ObjectOwnership="ObjectWriter", ACL="log-delivery-write")
+        enabled = {"TargetBucket": "logs", "TargetPrefix": ""}
+        client.put_bucket_logging(Bucket="alpha-2", BucketLoggingStatus={"LoggingEnabled": enabled})
+        for _ in range(5):
+            client.head_bucket(Bucket="alpha-2")
         moved = casemate("clock", "--data", str(server.data), "--advance", "3d")
         assert moved.returncode == 0, moved.stderr
         assert len(client.list_object_versions(Bucket="alpha-1")["Versions"]) == 1
+        text = b"".join(
+            client.get_object(Bucket="logs", Key=each["Key"])["Body"].read()
+            for each in client.list_objects_v2(Bucket="logs")["Contents"]
+        )
+        assert text.count(b" REST.HEAD.BUCKET ") == 5
 
 
 def _empty(client: Any, bucket: str) -> None:

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
 from s3_support import ACCOUNT, OTHER_ACCOUNT, REGION, S3, allow, owned, refused, user_arn
 from test_s3_forms import post, presigned
 from test_s3_object_access import fetched, objects
 from test_s3_policies import OPEN, put, statement
 
+from casemate.errors import AwsError
 from casemate.gate.canonical_user import canonical_user
 from casemate.services.s3 import acl_rules
 
@@ -202,6 +205,19 @@ def test_public_lists_are_blocked(s3: S3) -> None:
             with refused("AccessDenied", status=403):
                 call(Bucket=bucket, Key="k", **public, **more)
     client.put_object(Bucket=bucket, Key="k", Body=b"3", ACL="aws-exec-read")
+
+
+@given(st.text(st.sampled_from('iduri=", \\t0aé') | st.characters(), max_size=80))
+def test_any_header_is_read_or_refused(text: str) -> None:
+    acl: acl_rules.Acl | None = ()
+    code = ""
+    try:
+        acl = acl_rules.asked({"GrantRead": text}, ACCOUNT)
+    except AwsError as refusal:
+        code = refusal.code
+    assert bool(acl) == (code == "")
+    assert code in ("", "InvalidArgument", "MethodNotAllowed")
+    assert all(grant.permission == "READ" for grant in acl or ())
 
 
 # --- what a bucket's list decides
