@@ -327,3 +327,27 @@ def test_a_bucket_may_insist_on_the_trails_key(trail: Trail) -> None:
     kms.list_keys()
     trail.advance("5m")
     eventually(lambda: names(delivered(trail, bucket)), lambda found: "ListKeys" in found)
+
+
+def test_what_cannot_be_delivered_for_30_days_is_given_up(trail: Trail) -> None:
+    name, bucket = make_trail(trail)
+    s3, kms = trail.of(service="s3"), trail.of(service="kms")
+    policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    s3.delete_bucket_policy(Bucket=bucket)
+    key_id = kms.create_key()["KeyMetadata"]["KeyId"]
+    trail.advance("5m")
+    eventually(lambda: trail.of().get_trail_status(Name=name), lambda found: "LatestDeliveryError" in found)
+    trail.advance("31d")
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    # What KMS does by itself is an event as well.
+    doomed = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.schedule_key_deletion(KeyId=doomed, PendingWindowInDays=7)
+    trail.advance("8d")
+
+    def deleted() -> list[Any]:
+        trail.advance("5m")
+        return [each for each in _of(delivered(trail, bucket), "DeleteKey") if doomed in json.dumps(each)]
+
+    (event,) = eventually(deleted)
+    assert event["eventType"] == "AwsServiceEvent"
+    assert key_id not in _text(trail, bucket)

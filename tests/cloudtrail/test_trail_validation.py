@@ -154,3 +154,19 @@ def test_a_chain_ends_with_logging_and_begins_anew(trail: Trail) -> None:
     assert content(trail, bucket, made[1])["previousDigestS3Object"] == made[0]
     assert content(trail, bucket, made[2])["previousDigestS3Object"] is None
     assert content(trail, bucket, made[0])["awsAccountId"] == ACCOUNT
+
+
+def test_a_key_signs_for_90_days(trail: Trail) -> None:
+    name, bucket = make_trail(trail, EnableLogFileValidation=True)
+    start = trail.of().get_trail_status(Name=name)["StartLoggingTime"]
+    hours(trail, bucket, 1)
+    trail.advance("91d")
+    hours(trail, bucket, 1)
+    made = digests(trail, bucket)
+    first, last = content(trail, bucket, made[0]), content(trail, bucket, made[-1])
+    used = [each["digestPublicKeyFingerprint"] for each in (first, last)]
+    assert used[0] != used[1]
+    end = datetime.fromisoformat(last["digestEndTime"])
+    found = trail.of().list_public_keys(StartTime=start, EndTime=end)["PublicKeyList"]
+    listed = [key["Fingerprint"] for key in found]
+    assert listed.index(used[0]) < listed.index(used[1])
