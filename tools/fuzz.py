@@ -29,6 +29,9 @@ from casemate.engine.attestation.issuing import Authority
 from casemate.engine.envelope.errors import BadCiphertext
 from casemate.engine.envelope.message import BackingKey, open_message, read_header, seal_message
 from casemate.engine.events.pattern import PatternError, compile_pattern
+from casemate.engine.logs import PatternError as LogPatternError
+from casemate.engine.logs import compile_pattern as compile_filter
+from casemate.engine.logs.insights import QueryError, plan_query
 from casemate.engine.policy import PolicyError, parse
 from casemate.errors import AwsError
 from casemate.gate.auth_errors import FAMILIES
@@ -198,6 +201,26 @@ TARGETS: dict[str, Target] = {
             b'{"n": [{"numeric": [">", 0, "<=", 5]}]}, {"ip": [{"cidr": "10.0.0.0/8"}]}], "x": [null, true, '
             b'1.5e2, {"anything-but": ["a"]}, {"anything-but": {"wildcard": "*a\\*"}}, {"exists": false}]}}',
             b'{"a": [{"equals-ignore-case": "\\u00e9"}, {"anything-but": {"prefix": ["x", "y"]}}, 1]}',
+        ),
+    ),
+    "insights-query": Target(
+        lambda data: plan_query(data.decode("utf-8", "replace")),
+        (QueryError,),
+        (
+            b"fields @timestamp, a.b as x | filter x like /(?i)y/ and n in [1, 2] | sort x desc | limit 5 # all",
+            b"parse @message 'user=*, *' as u, v | stats count(*) as n, pct(ms, 99) by bin(5m), `o d` | dedup u",
+            b'parse a /(?<b>\\d+)/ | display concat(b, "c", -1.5e3 ^ 2), datefloor(@timestamp, 1mo), '
+            b"isIpv4InSubnet(a, '10.0.0.0/8')",
+        ),
+    ),
+    "log-pattern": Target(
+        lambda data: compile_filter(data.decode("utf-8", "replace")),
+        (LogPatternError,),
+        (
+            b'{ ($.a.b[0] = "x*" && $.n >= 1e2) || $.c NOT EXISTS || $["d"] IS NULL }',
+            b"[ip, ..., status = 4* || status = 5*, size > 10]",
+            b'?a -"b c" d',
+            b"%ERR[0-9]+%",
         ),
     ),
     "policy": Target(

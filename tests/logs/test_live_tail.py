@@ -75,7 +75,8 @@ def test_what_is_chosen(logs: Logs, chosen: dict[str, Any]) -> None:
 def test_more_than_a_session_shows(logs: Logs) -> None:
     group = logs.group("/app/tail", "s")
     with tailing(logs, group) as events:
-        logs.put(group, "s", [(logs.now(), f"m{number}") for number in range(700)])
+        now = logs.now()
+        logs.put(group, "s", [(now, f"m{number}") for number in range(700)])
         while not (update := next(events)["sessionUpdate"])["sessionResults"]:
             pass
         assert update["sessionMetadata"] == {"sampled": True}
