@@ -47,6 +47,10 @@ class _Over(Exception):
     """The task was cancelled."""
 
 
+class _Closing(Exception):
+    """The server is about to end: the lease runs out, and the task begins again."""
+
+
 def actor(export: Export) -> Actor:
     """CloudWatch Logs for a task."""
     arn = group_arn(export.account, export.region, export.asked["name"])
@@ -83,6 +87,8 @@ def _guarded(gate: Gate, job: Job) -> None:
             _Writing(gate, job, export).run()
     except _Over:
         pass
+    except _Closing:
+        return
     except (AwsError, Tampered) as error:
         status, message = "FAILED", error.code if isinstance(error, AwsError) else "InternalFailure"
     except StoreError as error:
@@ -164,6 +170,8 @@ class _Writing:
         self, call: Call, stream_id: str, position: Position | None
     ) -> tuple[list[Event], Position | None]:
         """Some events, and where to go on."""
+        if self._gate.parking.closing:
+            raise _Closing
         export = call.part(Exports).find(call.tx, self._export.key)
         group = call.part(Groups).by_id(call.tx, self._export.asked["group"])
         if export is None or export.status not in ACTIVE:
