@@ -13,7 +13,7 @@ machines and what comes with time.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from casemate.store.database import Store
 
 CHANNELS = 8
+MOST = 1_000
+"""Requests of one account that wait at a time in a worker: each holds a connection, of which others need some."""
 _LOOK = 0.005
 """Seconds between two looks at what other workers tell."""
 _LONGEST = 1.0
@@ -58,6 +60,7 @@ class Parking:
         self._in_loop = in_loop
         self._resume = resume
         self._waiting: dict[str, deque[_Space]] = {}
+        self._by_account: Counter[str] = Counter()
         self._seen = [0] * CHANNELS
         self._looking = False
         self.closing = False
@@ -65,6 +68,10 @@ class Parking:
 
     def __repr__(self) -> str:
         return f"<Parking of {sum(map(len, self._waiting.values()))}>"
+
+    def full(self, account: str) -> bool:
+        """Whether so many requests of an account wait already that another one had better be answered at once."""
+        return self._by_account[account] >= MOST
 
     def seen(self, what: str) -> int:
         """A number that is another one once something has happened."""
@@ -81,6 +88,7 @@ class Parking:
             self._resume(call)
             return
         space = _Space(call, parked.what)
+        self._by_account[call.account] += 1
         loop = asyncio.get_running_loop()
         space.timer = loop.call_later(max(0.0, min(parked.seconds, _LONGEST)), self._due, space)
         self._waiting.setdefault(parked.what, deque()).append(space)
@@ -123,6 +131,10 @@ class Parking:
     def _leave(self, space: _Space) -> None:
         if space.timer is not None:
             space.timer.cancel()
+        account = space.call.account
+        self._by_account[account] -= 1
+        if not self._by_account[account]:
+            del self._by_account[account]
         self._resume(space.call)
 
     def _look(self) -> None:

@@ -121,10 +121,26 @@ def test_a_queues_policy_allows_and_denies(sqs: Sqs) -> None:
     for bad in (
         policy(statement("sqs:*", Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:user/absent"})),
         policy(statement("sqs:*")),
+        policy(statement("sqs:*", Principal="*", Sid="x" * 8192)),
         "x",
     ):
         with refused("InvalidAttributeValue"):
             sqs.of().create_queue(QueueName=sqs.name(), Attributes={"Policy": bad})
+
+
+def test_policies_have_twenty_statements(sqs: Sqs) -> None:
+    url = sqs.queue()
+
+    def statements(number: int) -> str:
+        return policy(*(statement("sqs:SendMessage", Principal="*", Sid=str(each)) for each in range(number)))
+
+    _set(sqs, url, statements(20))
+    with refused("OverLimit", status=403):
+        _set(sqs, url, statements(21))
+    with refused("OverLimit", status=403):
+        sqs.of().add_permission(
+            QueueUrl=url, Label="more", AWSAccountIds=[OTHER_ACCOUNT], Actions=["SendMessage"]
+        )
 
 
 def test_other_accounts(sqs: Sqs) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from casemate.api import sns
@@ -24,18 +25,38 @@ _SHARED = frozenset(
     }
 )
 """What other accounts can be let do."""
+_LARGEST = 30 * 1024
+"""Bytes of a policy. Source: "Amazon SNS API permissions: Actions and resources reference"."""
+_MOST_STATEMENTS = 100
 
 
 def accepted(call: Call, text: str) -> dict[str, str]:
     """The unique ids of whom a policy names, by ARN. Raises InvalidParameter, also where they do not exist."""
+    if len(text.encode()) > _LARGEST:
+        raise invalid("Policy Error: the policy is larger than 30 KB")
     try:
         policy = parse(text, "resource")
     except PolicyError as error:
         raise invalid(f"Policy Error: {error.message}") from None
+    _check_statements(json.loads(text))
     ids = call.gate.directory.principal_ids(call.tx, policy)
     if None in ids.values():
         raise invalid("Policy Error: PrincipalNotFound")
     return cast("dict[str, str]", dict(ids))
+
+
+def _check_statements(document: Mapping[str, Any]) -> None:
+    """Raises InvalidParameter for statements that can be no topic's."""
+    statements = document["Statement"]
+    statements = statements if isinstance(statements, list) else [statements]
+    if len(statements) > _MOST_STATEMENTS:
+        raise invalid("Policy Error: the policy has more than 100 statements")
+    for statement in statements:
+        actions = statement.get("Action", statement.get("NotAction", ()))
+        for action in [actions] if isinstance(actions, str) else actions:
+            service, colon, _ = action.partition(":")
+            if colon and service.lower() != "sns":
+                raise invalid("Policy statement action out of service scope!")
 
 
 def _save(call: Call, topic: Topic, document: dict[str, Any]) -> None:

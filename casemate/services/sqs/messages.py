@@ -10,6 +10,7 @@ import json
 import logging
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from casemate.engine.envelope.errors import Tampered
@@ -22,6 +23,9 @@ log = logging.getLogger("casemate.sqs")
 
 _PURPOSE = "sqs message"
 _COLUMNS = "id, sent, visible, receives, before, first_received, receipt, line, data"
+
+_OLDEST, _GROUPS = 1_000, 10_000
+"""Messages of a FIFO queue that are looked through in order, and message groups that are tried then."""
 
 new_contents = new_id
 
@@ -124,20 +128,73 @@ def receivable(tx: Tx, keyring: Keyring, queue: QueueRow, now: float, most: int)
     """Messages that may be received now, expired ones too; of FIFO queues in order, and none of a group of which an
     earlier one may not."""
     if queue.place.fifo:
-        rows = tx.all(
-            f"SELECT {_COLUMNS} FROM sqs_messages AS m WHERE contents = ? AND visible <= ? AND NOT EXISTS "
-            "(SELECT 1 FROM sqs_messages AS earlier WHERE earlier.contents = m.contents AND earlier.line = m.line "
-            "AND earlier.line <> '' AND earlier.id < m.id AND earlier.visible > ?) "
-            "ORDER BY id LIMIT ? /*pg FOR UPDATE OF m SKIP LOCKED */",
-            (queue.contents, now, now, most),
-        )
-    else:
-        rows = tx.all(
-            f"SELECT {_COLUMNS} FROM sqs_messages WHERE contents = ? AND visible <= ? "
-            "ORDER BY visible, id LIMIT ? /*pg FOR UPDATE SKIP LOCKED */",
-            (queue.contents, now, most),
-        )
+        found = in_line(tx, queue, now, most)
+        return [kept for id_ in found if (kept := one(tx, keyring, queue, id_)) is not None]
+    rows = tx.all(
+        f"SELECT {_COLUMNS} FROM sqs_messages WHERE contents = ? AND visible <= ? "
+        "ORDER BY visible, id LIMIT ? /*pg FOR UPDATE SKIP LOCKED */",
+        (queue.contents, now, most),
+    )
     return [kept for row in rows if (kept := _opened_or_put_aside(tx, keyring, queue, row)) is not None]
+
+
+def in_line(tx: Tx, queue: QueueRow, now: float, most: int) -> list[str]:
+    """The ids of messages of a FIFO queue that may be received now: of each group those before the first that
+    may not.
+
+    The oldest messages are looked through in order. Where these do not suffice, because they are of groups that must
+    wait, the others' groups are tried one by one, from anywhere on: however much waits, it is a bounded look."""
+    found, waiting = list[str](), set[str]()
+    rows = tx.all(
+        "SELECT id, line, visible FROM sqs_messages WHERE contents = ? ORDER BY id LIMIT ?",
+        (queue.contents, _OLDEST),
+    )
+    for id_, line, visible in rows:
+        if line in waiting:
+            continue
+        if visible > now:
+            if line:
+                waiting.add(line)
+            continue
+        found.append(id_)
+        if len(found) == most:
+            return found
+    if len(rows) == _OLDEST:
+        _further(tx, queue, now, most, rows[-1][0], waiting, found)
+    return found
+
+
+def _further(
+    tx: Tx, queue: QueueRow, now: float, most: int, after: str, waiting: set[str], found: list[str]
+) -> None:
+    """Messages after one, of groups that need not wait."""
+    start = sha256(after.encode() + str(now).encode()).hexdigest()[:40]
+    line, turned = start, False
+    for _ in range(_GROUPS):
+        row = tx.one(
+            "SELECT line FROM sqs_messages WHERE contents = ? AND line > ? AND line <> '' ORDER BY line LIMIT 1",
+            (queue.contents, line),
+        )
+        if row is None:
+            if turned:
+                return
+            line, turned = "", True
+            continue
+        line = row[0]
+        if turned and line > start:
+            return
+        if line in waiting:
+            continue
+        for id_, visible in tx.all(
+            "SELECT id, visible FROM sqs_messages WHERE contents = ? AND line = ? AND line <> '' AND id > ? "
+            "ORDER BY id LIMIT ?",
+            (queue.contents, line, after, most - len(found)),
+        ):
+            if visible > now:
+                break
+            found.append(id_)
+        if len(found) == most:
+            return
 
 
 def one(tx: Tx, keyring: Keyring, queue: QueueRow, id_: str) -> Kept | None:

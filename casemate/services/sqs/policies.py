@@ -32,6 +32,8 @@ _SHARED = frozenset(
 """What other accounts can be let do."""
 _MOST_ACTIONS = 7
 _MOST_STATEMENTS = 20
+_LARGEST = 8192
+"""Bytes of a policy. Source: "Amazon SQS policy quotas"."""
 
 
 def accepted(call: Call, attributes: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -40,10 +42,14 @@ def accepted(call: Call, attributes: Mapping[str, str]) -> tuple[dict[str, str],
     text = attributes.get("Policy", "")
     if not text:
         return dict(attributes), {}
+    if len(text.encode()) > _LARGEST:
+        raise invalid_value("Policy")
     try:
         policy = parse(text, "resource")
     except PolicyError:
         raise invalid_value("Policy") from None
+    if len(_statements_of(json.loads(text))) > _MOST_STATEMENTS:
+        raise AwsError("OverLimit", f"More than {_MOST_STATEMENTS} statements were found in the policy.", 403)
     ids = call.gate.directory.principal_ids(call.tx, policy)
     if None in ids.values():
         raise invalid_value("Policy")
@@ -54,8 +60,14 @@ def _statements(queue: Queue) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     if not queue.row.policy:
         return {"Version": "2012-10-17", "Id": f"{queue.arn}/SQSDefaultPolicy"}, []
     document = json.loads(queue.row.policy)
-    statements = document.pop("Statement")
-    return document, statements if isinstance(statements, list) else [statements]
+    statements = _statements_of(document)
+    document.pop("Statement")
+    return document, statements
+
+
+def _statements_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    statements = document["Statement"]
+    return statements if isinstance(statements, list) else [statements]
 
 
 def _save(call: Call, queue: Queue, document: dict[str, Any], statements: list[dict[str, Any]]) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_IN_FLIGHT = 120_000
 _ATTEMPTS_FOR = 300.0
+_ROUNDS = 50
+"""How often one receive looks again, after it has put aside messages that nobody is to get: others wait meanwhile."""
 _SYSTEM = (
     "SenderId",
     "SentTimestamp",
@@ -72,7 +74,9 @@ def receive_message(call: Call, req: sqs.ReceiveMessageRequest, queue: Queue) ->
     taken = _again(call, row, attempt, now + hidden) or _taken(call, queue, most, now, hidden)
     if not taken:
         left = wait - (time.perf_counter() - call.started)
-        if left > 0 and not call.exchange.replied and not call.gate.parking.closing:
+        parking = call.gate.parking
+        waits = left > 0 and not call.exchange.replied and not parking.closing
+        if waits and (call.parked or not parking.full(call.account)):
             soonest = messages.next_visible(call.tx, row, now)
             raise Parked(row.id, seen, left if soonest is None else min(left, soonest - now))
         return {}
@@ -170,9 +174,10 @@ def _settled(call: Call, queue: Queue, most: int, now: float) -> list[Kept]:
     expired = messages.expired_before(row, now)
     redrive = queue.redrive
     dead = None if redrive is None else call.part(Queues).known(call, redrive.target)
-    while True:
+    ready: list[Kept] = []
+    for _ in range(_ROUNDS):
+        ready = []
         found = messages.receivable(call.tx, keyring, row, now, most)
-        settled = True
         for kept in found:
             if kept.sent < expired:
                 messages.remove(call.tx, row, kept.id)
@@ -181,10 +186,10 @@ def _settled(call: Call, queue: Queue, most: int, now: float) -> list[Kept]:
             elif not data_keys.is_there(call, row, kept.data_key):
                 messages.put_aside(call.tx, row, kept.id, "its data key is not there")
             else:
-                continue
-            settled = False
-        if settled:
-            return found
+                ready.append(kept)
+        if len(ready) == len(found):
+            break
+    return ready
 
 
 def _shown(
