@@ -71,7 +71,7 @@ def test_the_audit_tells_the_endpoint(vpc: S3) -> None:
     bucket = vpc.bucket()
     shown = casemate("audit", "tail", "--json", "-n", "all", "--data", str(vpc.server.data))
     records = [json.loads(line) for line in shown.stdout.splitlines()]
-    (made,) = [each for each in records if (each["requestParameters"] or {}).get("bucket") == bucket]
+    (made,) = [each for each in records if (each["requestParameters"] or {}).get("bucketName") == bucket]
     assert made["vpcEndpointId"] == "vpce-0a"
 
 
