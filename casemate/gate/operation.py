@@ -178,13 +178,15 @@ class Operation(Generic[Req, Res]):
 
 class Repeated(dict[str, Any]):
     """A request that a handler asks of another service again and again, and never changes. shown: how the audit shows
-    it, as JSON; b"" until it was first shown."""
+    it, as JSON; b"" until it was first shown; read: what the asked service's resolver reads out of the request
+    whoever asks, None until it did."""
 
-    __slots__ = ("shown",)
+    __slots__ = ("read", "shown")
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         super().__init__(request)
         self.shown = b""
+        self.read: Any = None
 
 
 class Api(NamedTuple):

@@ -11,11 +11,12 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from casemate.engine.envelope.errors import BadCiphertext
-from casemate.engine.envelope.message import read_header
+from casemate.engine.envelope.message import Header, read_header
 from casemate.engine.keys.specs import ENCRYPT_DECRYPT, SYMMETRIC_DEFAULT
 from casemate.engine.policy import Grade
 from casemate.errors import AwsError
 from casemate.gate.call import Call
+from casemate.gate.operation import Repeated
 from casemate.gate.regions import partition_of
 from casemate.gate.resource import Resource, Value
 from casemate.services.kms.key import Key, context_keys, of_context, of_request, request_alias
@@ -153,13 +154,7 @@ def sealed_by(
         if key_id is None:
             raise constraint("keyId", None, "Member must not be null")
         return Sealed(key_named(call, key_id), "", blob, algorithm)
-    try:
-        header = read_header(blob)
-        name = parse_key_name(header.key_arn)
-    except (BadCiphertext, AwsError):
-        raise invalid_ciphertext() from None
-    if not name.account or not name.key_id:
-        raise invalid_ciphertext()
+    header, name = _told_by(request, blob)
     if key_id is not None:
         other = _other_key(call, key_id, name)
         if other is not None:
@@ -174,6 +169,24 @@ def sealed_by(
         arn = key_arn(name.account, call.region, name.key_id)
         return Sealed(absent(arn, name.account, no_ciphertext_key()), "", b"")
     return Sealed(key, header.backing_id, blob)
+
+
+def _told_by(request: Mapping[str, Any], blob: bytes) -> tuple[Header, KeyName]:
+    """What a ciphertext says of its key. Raises InvalidCiphertextException."""
+    repeated = type(request) is Repeated
+    if repeated and request.read is not None:  # type: ignore[attr-defined]
+        told: tuple[Header, KeyName] = request.read  # type: ignore[attr-defined]
+        return told
+    try:
+        header = read_header(blob)
+        name = parse_key_name(header.key_arn)
+    except (BadCiphertext, AwsError):
+        raise invalid_ciphertext() from None
+    if not name.account or not name.key_id:
+        raise invalid_ciphertext()
+    if repeated:
+        request.read = (header, name)  # type: ignore[attr-defined]
+    return header, name
 
 
 def _other_key(call: Call, text: str, sealed: KeyName) -> Key | None:

@@ -13,6 +13,8 @@ import os
 import struct
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from functools import lru_cache
+from typing import NamedTuple, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -21,6 +23,7 @@ from casemate.api import kms
 from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
 from casemate.gate.call import Call
+from casemate.gate.operation import Repeated
 from casemate.services.ssm.rows import ADVANCED, Version
 
 DEFAULT_KEY = "alias/aws/ssm"
@@ -67,33 +70,49 @@ def encrypt(call: Call, arn: str, tier: str, key_id: str, plaintext: str) -> str
 
 def decrypt(call: Call, arn: str, version: Version) -> str:
     """The value in the clear. arn: the parameter's. Raises InvalidKeyId, AccessDeniedException; Tampered."""
+    stored = _read(arn, version.value, version.tier)
     try:
-        blob = b64decode(version.value)
-        if version.tier != ADVANCED:
-            return _decrypt(call, arn, blob).decode()
+        answer = kms.Decrypt.ask(call, stored.asked, via="ssm")
+    except AwsError as error:
+        raise _passed_on(call, error) from None
+    assert "Plaintext" in answer
+    if version.tier != ADVANCED:
+        return answer["Plaintext"].decode()
+    try:
+        opened = AESGCM(answer["Plaintext"]).decrypt(stored.nonce, stored.content, stored.bound)
+    except (InvalidTag, ValueError) as error:
+        raise Tampered("the stored ciphertext was altered") from error
+    return opened.decode()
+
+
+class _Stored(NamedTuple):
+    """A stored value. asked: what KMS is asked; nonce, content, bound: of a value under a data key, b"" of others."""
+
+    asked: kms.DecryptRequest
+    nonce: bytes = b""
+    content: bytes = b""
+    bound: bytes = b""
+
+
+@lru_cache(maxsize=4096)
+def _read(arn: str, value: str, tier: str) -> _Stored:
+    """Values are read again and again, so what is sealed in them is remembered. Raises Tampered."""
+    try:
+        blob = b64decode(value)
+        if tier != ADVANCED:
+            return _Stored(_asked(arn, blob))
         form, length = _HEAD.unpack_from(blob)
     except (Base64Error, struct.error) as error:
         raise Tampered("the stored ciphertext is unreadable") from error
     if form != _FORM:
         raise Tampered("the stored ciphertext is of another form")
     head, rest = blob[: _HEAD.size + length], blob[_HEAD.size + length :]
-    data_key = _decrypt(call, arn, head[_HEAD.size :])
-    try:
-        opened = AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], head + arn.encode())
-    except (InvalidTag, ValueError) as error:
-        raise Tampered("the stored ciphertext was altered") from error
-    return opened.decode()
+    return _Stored(_asked(arn, head[_HEAD.size :]), rest[:_NONCE], rest[_NONCE:], head + arn.encode())
 
 
-def _decrypt(call: Call, arn: str, blob: bytes) -> bytes:
-    try:
-        answer = kms.Decrypt.ask(
-            call, {"CiphertextBlob": blob, "EncryptionContext": {"PARAMETER_ARN": arn}}, via="ssm"
-        )
-    except AwsError as error:
-        raise _passed_on(call, error) from None
-    assert "Plaintext" in answer
-    return answer["Plaintext"]
+def _asked(arn: str, blob: bytes) -> kms.DecryptRequest:
+    asked = Repeated({"CiphertextBlob": blob, "EncryptionContext": {"PARAMETER_ARN": arn}})
+    return cast("kms.DecryptRequest", asked)
 
 
 def _passed_on(call: Call, error: AwsError) -> AwsError:
