@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping as Members
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.api import sqs
@@ -51,6 +52,8 @@ _LOOK = 10.0  # seconds after which mappings are looked at anyway: leases run ou
 _SOON, _LATEST = 0.1, 5.0
 """Seconds between looks at a queue: at once after messages, then ever longer, as far as nothing happens in queues."""
 _LONGEST_PAUSE = 60.0
+_BETWEEN = 0.5
+"""Seconds between looks for more messages of a batch."""
 _ONE_RECEIVE = 10
 _ROOM = MOST_BYTES - 64 * 1024
 """Bytes of a batch's records. A message has at most 1 MiB."""
@@ -67,11 +70,13 @@ class _Meant(NamedTuple):
 
 
 class _Gathered(NamedTuple):
-    """A batch. meant: what is to be run with it; received: whether there was anything in the queue."""
+    """A batch, empty while more may come for it. meant: what is to be run with it; received: whether there was
+    anything in the queue; again: seconds after which to look for more, None where nothing waits for more."""
 
     records: list[dict[str, Any]]
     meant: _Meant | None
     received: bool
+    again: float | None = None
 
 
 class _Source:
@@ -88,6 +93,9 @@ class _Source:
         self.refused = 0
         """How many batches in succession could not be run."""
         self.told = ""
+        self.begun: list[dict[str, Any]] = []
+        """Messages of a batch for which more may come until ``until``; in the hands of whoever polls."""
+        self.size, self.until = 0, 0.0
         try:
             self.filters = queue_events.compiled(mapping.filters)
         except PatternError:
@@ -107,6 +115,8 @@ class Poller:
         self._mappings: Mappings = gate.parts[Mappings]
         self._holder = new_uuid()
         self._stopping = threading.Event()
+        self._told = threading.Event()
+        """There is more to take."""
         self._thread: threading.Thread | None = None
         self._sources: dict[str, _Source] = {}
         self._lock = threading.Lock()
@@ -158,7 +168,8 @@ class Poller:
                 log.error("queues cannot be polled for functions now: %s", origin(error))
                 seen = -1
                 self._stopping.wait(1.0)
-            self._stopping.wait(_STEP)
+            self._told.wait(_STEP)
+            self._told.clear()
         if self._pool is not None:
             self._pool.shutdown(wait=True)
         if self._sources:
@@ -216,7 +227,7 @@ class Poller:
         result = ""
         try:
             gathered = self._gather(source)
-            self._polled(source, found=gathered.received)
+            self._polled(source, gathered)
             if gathered.records and gathered.meant is not None:
                 result = self._batch(source, gathered.meant, gathered.records)
         except AwsError as error:
@@ -227,14 +238,18 @@ class Poller:
             result = _FAILED
         self._ended(source, result)
 
-    def _polled(self, source: _Source, *, found: bool) -> None:
+    def _polled(self, source: _Source, gathered: _Gathered) -> None:
         """Another batch may be gathered; at once, where there was something."""
-        now = time.monotonic()
+        now, found = time.monotonic(), gathered.received
         with self._lock:
             source.polling = False
             source.pause = _SOON if found else min(source.pause * 2, _LATEST)
             source.look = now if found else now + _LATEST
             source.hinted = now if found else now + source.pause
+            if gathered.again is not None:
+                source.look = source.hinted = now + gathered.again
+            elif found:
+                self._told.set()
 
     def _ended(self, source: _Source, result: str) -> None:
         now = time.monotonic()
@@ -259,39 +274,45 @@ class Poller:
                 log.warning("what came of messages cannot be told: %s", type(error).__qualname__)
 
     def _gather(self, source: _Source) -> _Gathered:
-        """A batch of messages that the function wants; others are deleted."""
+        """A batch of messages that the function wants; others are deleted. It goes on with the one that was begun,
+        and while more may come no thread waits."""
         gate, mapping = self._gate, source.mapping
         meant = in_background(gate, lambda call: _find(call, mapping), reads=True)
         if meant is None or meant.row.reserved == 0:
+            # Whatever was received appears in the queue again.
+            source.begun, source.size = [], 0
             return _Gathered([], None, False)
         role = actor(mapping.named.place, meant.version.settings["Role"])
-        records: list[dict[str, Any]] = []
-        size, found = 0, False
-        until = time.monotonic() + mapping.window
-        while len(records) < mapping.batch and size + _LARGEST < _ROOM and not self._stopping.is_set():
+        found = False
+        while len(source.begun) < mapping.batch and source.size + _LARGEST < _ROOM:
             # So many that the largest there may be fit in.
-            most = max(1, min(_ONE_RECEIVE, mapping.batch - len(records), (_ROOM - size) // _LARGEST))
-            received = in_background(gate, lambda call, most=most: _receive(call, mapping, role, most))  # type: ignore[misc]
-            found = found or bool(received)
+            room = (_ROOM - source.size) // _LARGEST
+            most = max(1, min(_ONE_RECEIVE, mapping.batch - len(source.begun), room))
+            received = in_background(gate, partial(_receive, mapping=mapping, role=role, most=most))
+            if not received:
+                left = source.until - time.monotonic()
+                if source.begun and left > 0:
+                    return _Gathered([], meant, found, min(left, _BETWEEN))
+                break
+            found = True
             made = [queue_events.record_of(message, mapping.source) for message in received]
             kept = [record for record in made if queue_events.wanted(source.filters, record)]
             unwanted = [record for record in made if record not in kept]
             if unwanted:
                 self._delete(mapping, role, unwanted)
-            records += kept
-            size += sum(len(json.dumps(record)) for record in kept)
-            if not received:
-                left = until - time.monotonic()
-                # There is nothing to wait for more of before the first message.
-                if left <= 0 or not records:
-                    break
-                self._stopping.wait(min(left, 0.5))
+            if kept and not source.begun:
+                source.until = time.monotonic() + mapping.window
+            source.begun += kept
+            source.size += sum(len(_json(record)) for record in kept)
+            if self._stopping.is_set():
+                break
+        records, source.begun, source.size = source.begun, [], 0
         return _Gathered(records, meant, found)
 
     def _batch(self, source: _Source, meant: _Meant, records: Sequence[dict[str, Any]]) -> str:
         """Run the function with a batch, and delete what it has done. What came of it."""
         mapping = source.mapping
-        payload = json.dumps({"Records": records}).encode()
+        payload = _json({"Records": records})
         wanted = Wanted(meant.row, meant.version, mapping.qualifier, payload, new_uuid())
         try:
             result = run(self._gate, wanted)
@@ -326,6 +347,10 @@ class Poller:
             refused = in_background(self._gate, delete).get("Failed")
             if refused:
                 log.warning("%d messages of mapping %s are not deleted", len(refused), mapping.id)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def _find(call: Call, mapping: Mapping) -> _Meant | None:
