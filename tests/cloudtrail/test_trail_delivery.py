@@ -351,3 +351,20 @@ def test_what_cannot_be_delivered_for_30_days_is_given_up(trail: Trail) -> None:
     (event,) = eventually(deleted)
     assert event["eventType"] == "AwsServiceEvent"
     assert key_id not in _text(trail, bucket)
+
+
+def test_files_may_be_locked(trail: Trail) -> None:
+    name, bucket, s3 = fresh("trail"), fresh("locked-bucket"), trail.of(service="s3")
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    retention = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": retention}
+    s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
+    s3.put_bucket_policy(Bucket=bucket, Policy=bucket_policy(bucket, trail_arn(name)))
+    make_trail(trail, bucket=bucket, name=name)
+    trail.of(service="kms").list_keys()
+    trail.advance("5m")
+    first = eventually(lambda: keys_in(trail, bucket))[0]
+    head = s3.head_object(Bucket=bucket, Key=first)
+    assert head["ObjectLockMode"] == "COMPLIANCE"
+    with refused("AccessDenied", status=403):
+        s3.delete_object(Bucket=bucket, Key=first, VersionId=head["VersionId"])

@@ -61,7 +61,7 @@ def make_bucket(trail: Trail, name: str, *, region: str = REGION, **policy: Any)
 
 def make_trail(trail: Trail, *, start: bool = True, **settings: Any) -> tuple[str, str]:
     """The names of a new trail and its bucket."""
-    name = fresh("trail")
+    name = settings.pop("name", "") or fresh("trail")
     bucket = settings.pop("bucket", "") or make_bucket(trail, name, prefix=settings.get("S3KeyPrefix", ""))
     trail.of().create_trail(Name=name, S3BucketName=bucket, **settings)
     if start:

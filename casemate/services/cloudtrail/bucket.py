@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from casemate.api import s3
@@ -48,6 +50,8 @@ def write(call: Call, trail: Trail, key: str, body: bytes, metadata: Mapping[str
         "ACL": "bucket-owner-full-control",
         "ContentType": "application/json",
         "ContentEncoding": "gzip",
+        # Buckets with object lock insist on a checksum.
+        "ChecksumSHA256": b64encode(sha256(body).digest()).decode(),
     }
     if metadata:
         request["Metadata"] = dict(metadata)
