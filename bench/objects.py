@@ -1,8 +1,9 @@
 """What S3's objects cost: ``python bench/objects.py``.
 
-Small objects: PUT and GET of 16 KiB beside moto's server, requests/s and CPU, interleaved in one run. Large ones: PUT
-and GET of 64 MiB beside what the machine does of the same bytes alone: MD5 in one thread, SHA-256 and AES-256-GCM in
-another; and AES-256-GCM alone. All of Casemate's are encrypted, audited and durable. Prints medians; asserts nothing.
+Small objects: PUT and GET of 16 KiB beside moto's server and SeaweedFS, requests/s and CPU, interleaved in one run.
+Large ones: PUT and GET of 64 MiB beside what the machine does of the same bytes alone: MD5 in one thread, SHA-256 and
+AES-256-GCM in another; and AES-256-GCM alone. All of Casemate's are encrypted, audited and durable. Prints medians;
+asserts nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from run import Figures, measure
-from targets import Target, casemate, moto
+from targets import Target, casemate, moto, seaweedfs
 
 SMALL, LARGE = 16 * 1024, 64 * 1024 * 1024
 _OBJECTS = 1000
@@ -50,8 +51,9 @@ class _Signer(S3SigV4Auth):
 def headers(
     target: Target, access: tuple[str, str], method: str, path: str, digest: str, size: int
 ) -> dict[str, str]:
-    """Those of a signed request."""
-    request = AWSRequest(method, f"http://127.0.0.1:{target.port}{path}")
+    """Those of a signed request, which asks for SSE-S3."""
+    asked = {"x-amz-server-side-encryption": "AES256"} if method == "PUT" else {}
+    request = AWSRequest(method, f"http://127.0.0.1:{target.port}{path}", headers=asked)
     _Signer(access, digest).add_auth(request)
     more = {"Content-Length": str(size)} if method == "PUT" else {}
     return {"Host": f"127.0.0.1:{target.port}", **dict(request.headers.items()), **more}
@@ -67,6 +69,13 @@ def prepare(target: Target, access: tuple[str, str]) -> None:
         aws_secret_access_key=access[1],
     )
     client.create_bucket(Bucket=_BUCKET)
+    while True:
+        # SeaweedFS answers before it can store anything.
+        try:
+            client.put_object(Bucket=_BUCKET, Key="ready", Body=b"", ServerSideEncryption="AES256")
+            break
+        except client.exceptions.ClientError:
+            time.sleep(0.1)
     body = os.urandom(SMALL)
     nothing = hashlib.sha256(b"").hexdigest()
     for method, content in (("PUT", body), ("GET", b"")):
@@ -79,13 +88,15 @@ def prepare(target: Target, access: tuple[str, str]) -> None:
             made.append(head.encode() + b"\r\n\r\n" + content)
         target.requests[method] = made
     for number in range(_OBJECTS):
-        client.put_object(Bucket=_BUCKET, Key=f"small/{number}", Body=body)
+        client.put_object(Bucket=_BUCKET, Key=f"small/{number}", Body=body, ServerSideEncryption="AES256")
 
 
 def access_of(target: Target, data: Path) -> tuple[str, str]:
     """The administrator's access key; any of moto's."""
     if target.name == "moto":
         return "testing", "testing"
+    if target.name == "SeaweedFS":
+        return "bench", "benchbench"
     text = (data / "credentials").read_text()
     found = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
     return found["aws_access_key_id"], found["aws_secret_access_key"]
@@ -152,6 +163,8 @@ def main() -> None:
         targets = [stack.enter_context(casemate(folder))]
         if (Path(sys.executable).parent / "moto_server").exists():
             targets.append(stack.enter_context(moto()))
+        if (Path(sys.executable).parent / "weed").exists():
+            targets.append(stack.enter_context(seaweedfs(folder)))
         for target in targets:
             prepare(target, access_of(target, folder / "casemate"))
         access = access_of(targets[0], folder / "casemate")

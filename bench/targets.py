@@ -203,6 +203,32 @@ def moto() -> Iterator[Target]:
 
 
 @contextlib.contextmanager
+def seaweedfs(scratch: Path) -> Iterator[Target]:
+    """SeaweedFS's S3 with all its parts in one process, which keeps keys of its own for SSE-S3. It checks signatures,
+    uses as many cores as it finds, and leaves to the system when what was written reaches the disk."""
+    port, folder = free_port(), scratch / "seaweedfs"
+    folder.mkdir()
+    identity = {
+        "name": "bench",
+        "credentials": [{"accessKey": "bench", "secretKey": "benchbench"}],
+        "actions": ["Admin", "Read", "Write", "List"],
+    }
+    config = folder / "s3.json"
+    config.write_text(json.dumps({"identities": [identity]}))
+    command = [str(Path(sys.executable).parent / "weed"), "server", "-s3", "-ip=127.0.0.1", f"-dir={folder}"]
+    command += [f"-s3.port={port}", f"-s3.config={config}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += ["-master.telemetry=false", "-volume.max=20", "-master.volumeSizeLimitMB=1024"]
+    for part in ("master", "volume", "filer"):
+        # Those 10,000 above are gRPC's.
+        command.append(f"-{part}.port={free_port() % 20_000 + 12_000}")
+    target = start("SeaweedFS", command, port, env={"WEED_S3_SSE_KEY": "bench"})
+    try:
+        yield target
+    finally:
+        stop(target)
+
+
+@contextlib.contextmanager
 def openbao(scratch: Path) -> Iterator[Target]:
     """OpenBao's transit engine, in memory and without an audit device, which favours it."""
     port = free_port()
