@@ -1,15 +1,19 @@
 """The archive: what the audit has recorded, hour by hour, in sealed Parquet files that DuckDB writes and reads.
 
-DuckDB and fsspec, by which DuckDB reads what is not a plain file, are imported when a file is first written or read.
-DuckDB sees no name from outside: all values are parameters.
+DuckDB and fsspec, by which DuckDB reads what is not a plain file, are imported when a file is first read; a process
+of its own writes them. DuckDB sees no name from outside: all values are parameters.
 """
 
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orjson import dumps, loads
@@ -19,6 +23,7 @@ from casemate.services.cloudtrail import sealed_files
 from casemate.services.cloudtrail.found_events import access_key, read_only, user_name, values
 from casemate.services.cloudtrail.pages import Entry, seconds_of
 from casemate.services.cloudtrail.sealed_files import File, Reader
+from casemate.store.errors import Unavailable
 from casemate.store.ids import new_id
 
 if TYPE_CHECKING:
@@ -30,8 +35,7 @@ if TYPE_CHECKING:
 _SCHEME: Final = "casemate"
 _MEMORY: Final = "256MB"
 _ROWS_OF_GROUP: Final = 2048
-_LONGEST: Final = 8 * 1024 * 1024
-"""Bytes that a record may have as JSON within JSON."""
+_WRITER: Final = Path(__file__).with_name("parquet_writer.py")
 
 COLUMNS: Final = {
     "account": "VARCHAR",
@@ -74,23 +78,8 @@ class Archive:
 
     def write(self, entries: Sequence[Entry]) -> File:
         """A new file with these records, durable; those of an account and a Region by time. Raises Unavailable."""
-        lines = _Kept()
-        for row in sorted(map(_row, entries), key=_by_place):
-            lines.write(dumps(row))
-            lines.write(b"\n")
-        shape = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
-        with self._lock:
-            connection, files = self._duckdb()
-            source, target = files.give(lines), files.take()
-            try:
-                connection.execute(
-                    f"COPY (SELECT * FROM read_json('{source}', format = 'newline_delimited', "
-                    f"maximum_object_size = {_LONGEST}, columns = {{{shape}}})) TO '{target}' "
-                    f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_OF_GROUP}, USE_TMP_FILE false)"
-                )
-                content = files.taken(target)
-            finally:
-                files.forget()
+        lines = b"\n".join(map(dumps, sorted(map(_row, entries), key=_by_place)))
+        content = memoryview(_parquet(lines))
         return sealed_files.put(self.blobs, self._key, content)
 
     def latest(self, files: Sequence[File], where: str, parameters: Sequence[Any], limit: int) -> list[Row]:
@@ -169,6 +158,22 @@ class Archive:
         return self._found
 
 
+def _parquet(lines: bytes) -> bytes:
+    """A Parquet file of these rows, made by a process of its own. Raises Unavailable."""
+    made = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-I", str(_WRITER), json.dumps(COLUMNS), str(_ROWS_OF_GROUP)],
+        input=lines,
+        capture_output=True,
+        # What it could tell of the server is none of its business.
+        env={},
+        check=False,
+    )
+    if made.returncode:
+        # What it says may have records in it.
+        raise Unavailable(f"no Parquet file could be made: exit status {made.returncode}")
+    return made.stdout
+
+
 def _union(parts: Iterable[str]) -> str:
     return (
         f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY event_time DESC, written DESC, event_id DESC"
@@ -206,13 +211,6 @@ def _by_place(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["account"], row["region"], row["event_time"], row["written"], row["event_id"]
 
 
-class _Kept(io.BytesIO):
-    """What is there after DuckDB has closed it."""
-
-    def close(self) -> None:
-        pass
-
-
 class _Watched(Reader):
     """DuckDB does not pass on what a file raised."""
 
@@ -234,48 +232,28 @@ class _Files:
     def __init__(self, blobs: BlobStore, key: WrappingKey) -> None:
         self._blobs = blobs
         self._key = key
-        self._shown: dict[str, File | _Kept] = {}
+        self._shown: dict[str, File] = {}
         self.failure: Exception | None = None
 
     def show(self, file: File) -> str:
-        return self._named(file, "parquet")
-
-    def give(self, content: _Kept) -> str:
-        return self._named(content, "json")
-
-    def take(self) -> str:
-        return self._named(_Kept(), "parquet")
-
-    def taken(self, name: str) -> memoryview:
-        content = self._shown[name]
-        assert isinstance(content, _Kept)
-        return content.getbuffer()
+        """The name under which a statement finds it. DuckDB may remember what it saw under a name."""
+        name = f"{_SCHEME}://{new_id()}.parquet"
+        self._shown[name] = file
+        return name
 
     def forget(self) -> None:
         self._shown.clear()
         self.failure = None
 
-    def _named(self, shown: File | _Kept, kind: str) -> str:
-        # DuckDB may remember what it saw under a name.
-        name = f"{_SCHEME}://{new_id()}.{kind}"
-        self._shown[name] = shown
-        return name
-
     def open(self, name: str) -> io.IOBase:
-        """For reading, or for writing what is taken."""
-        shown = self._shown[name]
-        if isinstance(shown, _Kept):
-            shown.seek(0)
-            return shown
         try:
-            return _Watched(self, self._blobs, self._key, shown)
+            return _Watched(self, self._blobs, self._key, self._shown[name])
         except Exception as error:
             self.failure = error
             raise
 
     def size(self, name: str) -> int:
-        shown = self._shown[name]
-        return shown.getbuffer().nbytes if isinstance(shown, _Kept) else shown.size
+        return self._shown[name].size
 
     def system(self) -> Any:
         """As fsspec's."""
