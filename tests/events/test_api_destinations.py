@@ -162,6 +162,7 @@ def test_what_is_shown_of_a_connection(bridge: Events) -> None:
     secrets = bridge.of(service="secretsmanager")
     kept = json.loads(secrets.get_secret_value(SecretId=found["SecretArn"])["SecretString"])
     assert (kept["api_key_name"], kept["api_key_value"]) == ("X-Key", "the secret key")
+    assert secrets.describe_secret(SecretId=found["SecretArn"])["OwningService"] == "events"
     with refused("ResourceAlreadyExistsException"):
         client.create_connection(Name=name_of(arn), AuthorizationType="API_KEY", AuthParameters=API_KEY)
     # What is not given stays.

@@ -224,3 +224,91 @@ def test_large_events_are_matched_apart_and_sent(bridge: Events) -> None:
     while len(got) < 2:
         got += sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20, MaxNumberOfMessages=10)["Messages"]
     assert [message["Body"] for message in got] == ['"large-wanted"'] * 2
+
+
+def test_by_a_topic_whose_policy_lets_the_rule(bridge: Events) -> None:
+    client, sns, sqs = bridge.of(), bridge.of(service="sns"), bridge.of(service="sqs")
+    topic = sns.create_topic(Name="told")["TopicArn"]
+    urls = {}
+    for name, service, source in (
+        ("told-by-topic", "sns.amazonaws.com", topic),
+        ("not-told", "events.amazonaws.com", rule_arn("tell")),
+    ):
+        urls[name] = sqs.create_queue(QueueName=name)["QueueUrl"]
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn(name),
+            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+        }
+        sqs.set_queue_attributes(QueueUrl=urls[name], Attributes={"Policy": document(allow)})
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=queue_arn("told-by-topic"),
+        Attributes={"RawMessageDelivery": "true"},
+    )
+    client.put_rule(Name="tell", EventPattern='{"source": ["com.tell"]}')
+    target = {
+        "Id": "1",
+        "Arn": topic,
+        "InputPath": "$.detail",
+        "DeadLetterConfig": {"Arn": queue_arn("not-told")},
+    }
+    client.put_targets(Rule="tell", Targets=[target])
+    entry = {"Source": "com.tell", "DetailType": "x"}
+
+    def put(number: int) -> None:
+        client.put_events(Entries=[{**entry, "Detail": json.dumps({"number": number})}])
+
+    def received(name: str) -> Any:
+        (message,) = sqs.receive_message(
+            QueueUrl=urls[name], WaitTimeSeconds=20, MessageAttributeNames=["All"]
+        )["Messages"]
+        return message
+
+    put(1)
+    refused_ = received("not-told")
+    assert refused_["Body"] == '{"number":1}'
+    assert refused_["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn("tell")}},
+    }
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document(allow))
+    put(2)
+    assert received("told-by-topic")["Body"] == '{"number":2}'
+    with refused("ValidationException"):
+        client.put_targets(Rule="tell", Targets=[{"Id": "2", "Arn": f"{topic}.fifo"}])
+
+
+def test_over_the_border_of_a_region(bridge: Events) -> None:
+    """To a bus of another Region, by a role, and there by that Region's rules."""
+    there = "eu-west-1"
+    here, events, sqs = bridge.of(), bridge.of(region=there), bridge.of(service="sqs", region=there)
+    bus = events.create_event_bus(Name="abroad")["EventBusArn"]
+    assert f":{there}:" in bus
+    url = sqs.create_queue(QueueName="abroad")["QueueUrl"]
+    arn = queue_arn("abroad").replace(REGION, there)
+    rule = events.put_rule(Name="arrived", EventBusName="abroad", EventPattern='{"source": ["com.abroad"]}')[
+        "RuleArn"
+    ]
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": document(allow)})
+    events.put_targets(Rule="arrived", EventBusName="abroad", Targets=[{"Id": "1", "Arn": arn}])
+    here.put_rule(Name="leaving", EventPattern='{"source": ["com.abroad"]}')
+    here.put_targets(Rule="leaving", Targets=[{"Id": "1", "Arn": bus, "RoleArn": bridge.role}])
+    here.put_events(Entries=[{"Source": "com.abroad", "DetailType": "x", "Detail": '{"a": 1}'}])
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+    event = json.loads(message["Body"])
+    assert (event["region"], event["account"], event["detail"]) == (REGION, ACCOUNT, {"a": 1})

@@ -150,7 +150,8 @@ class Kind(NamedTuple):
 KINDS: Final[Mapping[str, Kind]] = {
     "lambda": Kind(re.compile(r"function:[^:]+(:[^:]+)?"), _invoke, (("lambda", "Invoke"),)),
     "sqs": Kind(re.compile(r"[\w-]{1,80}(\.fifo)?", re.ASCII), _send_message, (("sqs", "SendMessage"),)),
-    "sns": Kind(re.compile(r"[\w-]{1,256}(\.fifo)?", re.ASCII), _publish, (("sns", "Publish"),)),
+    # Not FIFO topics, as AWS: there is nothing that names a message group.
+    "sns": Kind(re.compile(r"[\w-]{1,256}", re.ASCII), _publish, (("sns", "Publish"),)),
     "logs": Kind(
         re.compile(r"log-group:[^:]+(:\*)?"),
         _log,

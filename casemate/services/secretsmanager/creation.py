@@ -47,6 +47,7 @@ def create_secret(
         description=req.get("Description", ""),
         kms_key_id=encryption.own_name(call, req.get("KmsKeyId", "")),
         tags=merged({}, req.get("Tags", [])),
+        owner=_owner(call, req["Name"]),
     )
     if row.kms_key_id:
         encryption.must_be_usable(call, row)
@@ -62,6 +63,13 @@ def create_secret(
     assert made is not None
     call.resources = (made,)
     return _answer(row, token if value is not None else "")
+
+
+def _owner(call: Call, name: str) -> str:
+    """The service that makes a secret of its own ("events!connection/..."), '' of other secrets. Source: "AWS Secrets
+    Manager secrets managed by other AWS services"."""
+    service = call.via[-1] if call.via else ""
+    return service if service and name.startswith(f"{service}!") else ""
 
 
 def _made_before(
