@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -645,9 +647,11 @@ def _bills(organizations: Organizations) -> Bills:
 
 
 def _count_usage(loop: asyncio.AbstractEventLoop, meter: Meter, threads: ThreadPoolExecutor) -> None:
-    """Read what is in the journal, now and again for as long as the loop runs; one worker for all of the machine."""
+    """Read what is in the journal, now and again for as long as the loop runs, and rather when the process has little
+    else to do; one worker for all of the machine."""
 
-    trimmed = loop.time()
+    trimmed = read = looked = loop.time()
+    used = time.process_time()
 
     def count() -> None:
         nonlocal trimmed
@@ -659,12 +663,30 @@ def _count_usage(loop: asyncio.AbstractEventLoop, meter: Meter, threads: ThreadP
                 meter.trim(History.held)
         except (JournalTampered, StoreError) as error:
             log.error("usage is not counted: %s", error)
+        finally:
+            # At the end there is no loop any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(counted)
 
-    def begin() -> None:
-        threads.submit(count)
+    def counted() -> None:
+        nonlocal read
+        read = loop.time()
+        wait()
+
+    def wait() -> None:
+        nonlocal looked, used
+        looked, used = loop.time(), time.process_time()
         loop.call_later(ce_meter.EVERY, begin)
 
-    loop.call_later(ce_meter.EVERY, begin)
+    def begin() -> None:
+        now = loop.time()
+        busy = time.process_time() - used > ce_meter.BUSY * (now - looked)
+        if busy and now < read + ce_meter.PUT_OFF:
+            wait()
+        else:
+            threads.submit(count)
+
+    wait()
 
 
 def _write_uses(loop: asyncio.AbstractEventLoop, uses: Uses, store: Store) -> None:

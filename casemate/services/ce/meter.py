@@ -29,6 +29,8 @@ from casemate.store.journal_trimming import ended_runs, trim
 
 EVERY = 2.0
 """Seconds between two readings while nobody asks."""
+BUSY, PUT_OFF = 0.25, 10.0
+"""A reading is put off while the process takes more than such a part of a processor, for so many seconds at most."""
 TRIM_EVERY = 60.0
 """Seconds between two looks for what of the journal nobody needs."""
 

@@ -62,7 +62,7 @@ class Page(NamedTuple):
 class _Gathered:
     """The page that is being filled, of one account, Region and hour."""
 
-    __slots__ = ("bytes", "entries", "first", "last", "management", "terms")
+    __slots__ = ("bytes", "entries", "first", "last", "management", "seen", "terms")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -70,6 +70,7 @@ class _Gathered:
         self.management = 0
         self.bytes = 0
         self.terms = terms.no_terms()
+        self.seen: set[terms.Source] = set()
 
     def add(self, time: int, entry: Entry, record: Mapping[str, Any]) -> None:
         self.entries.append(entry)
@@ -77,7 +78,11 @@ class _Gathered:
         self.bytes += len(entry.text)
         if record["managementEvent"]:
             self.management += 1
-            terms.add(self.terms, record)
+            # Most calls are like others before them.
+            source = terms.source(record)
+            if source not in self.seen:
+                self.seen.add(source)
+                terms.add(self.terms, record)
 
     @property
     def full(self) -> bool:

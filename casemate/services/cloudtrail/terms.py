@@ -30,6 +30,25 @@ def no_terms() -> Terms:
     return tuple(set() for _ in INDEXED)
 
 
+Source = tuple[Any, ...]
+"""All that a record's terms come from."""
+
+
+def source(record: Mapping[str, Any]) -> Source:
+    who = record["userIdentity"].get
+    shown = record.get("resources")
+    return (
+        record["eventName"],
+        record["eventSource"],
+        record.get("readOnly"),
+        who("type"),
+        who("principalId"),
+        who("userName"),
+        who("accessKeyId"),
+        shown and tuple([(each.get("type"), each.get("ARN")) for each in shown]),
+    )
+
+
 def add(terms: Terms, record: Mapping[str, Any]) -> None:
     for found, attribute in zip(terms, INDEXED, strict=True):
         found.update([crc32(value.encode()) for value in values(record, attribute)])
