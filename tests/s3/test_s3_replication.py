@@ -551,10 +551,19 @@ def test_the_audit_tells_of_it(s3: S3) -> None:
     source, to = pair(s3)
     s3.of().put_object(Bucket=source, Key="k", Body=b"1")
     wait(s3, source, "k")
-    shown = casemate("audit", "tail", "--json", "-n", "100", "--data", str(s3.server.data))
-    found = [json.loads(line) for line in shown.stdout.splitlines()]
-    details = "serviceEventDetails"
-    (told,) = [one for one in found if details in one and to in one[details].get("to", "")]
+    found: list[dict[str, Any]] = []
+
+    def is_told() -> bool:
+        # It is told once it is done.
+        shown = casemate("audit", "tail", "--json", "-n", "all", "--data", str(s3.server.data))
+        for line in shown.stdout.splitlines():
+            details = json.loads(line).get("serviceEventDetails") or {}
+            if to in details.get("to", ""):
+                found.append(json.loads(line))
+        return bool(found)
+
+    until(is_told)
+    told = found[0]
     assert (told["recipientAccountId"], told["serviceEventDetails"]["status"]) == (ACCOUNT, "COMPLETED")
 
 
