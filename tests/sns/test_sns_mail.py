@@ -190,6 +190,22 @@ def test_what_is_not_confirmed_lapses(mailing: Mailing) -> None:
     assert len(mailing.subscriptions(arn)) == 1
 
 
+def test_nobody_is_asked_more_than_once_a_minute(mailing: Mailing) -> None:
+    arn = mailing.topic()
+    first = mailing.subscribe(arn)
+    for _ in range(3):
+        mailing.aws.of(service="sns").subscribe(TopicArn=arn, Protocol="email", Endpoint=TO)
+    other = mailing.topic()
+    # Of the mails that come, the next one is another subscription's.
+    assert other in mailing.subscribe(other).text
+    mailing.aws.advance("61s")
+    again = mailing.subscribe(arn)
+    assert arn in again.text
+    assert again.link != first.link
+    mailing.follow(first.link)
+    assert len(mailing.subscriptions(arn)) == 1
+
+
 def test_links_are_of_their_topics_region(mailing: Mailing) -> None:
     client = mailing.aws.server.client("sns", region="eu-west-1")
     arn = client.create_topic(Name=mailing.aws.name("topic"))["TopicArn"]

@@ -14,6 +14,7 @@ from uuid import uuid4
 from casemate.api import sns
 from casemate.engine.envelope.errors import Tampered
 from casemate.errors import AwsError
+from casemate.gate import turns
 from casemate.gate.authenticate import authenticate
 from casemate.gate.identity import ANONYMOUS, Identity
 from casemate.gate.operation import Need
@@ -32,7 +33,7 @@ from casemate.services.sns.targets import (
     named_topic,
 )
 from casemate.services.sns.topic_operations import PAGE, next_page, page_of
-from casemate.services.sns.topics import PENDING_FOR, SubscriptionRow, Topic, TopicRow, Topics
+from casemate.services.sns.topics import ASKED, PENDING_FOR, SubscriptionRow, Topic, TopicRow, Topics
 
 if TYPE_CHECKING:
     from casemate.gate.call import Call
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 _TOKEN = "sns confirmation"  # noqa: S105
 _TOKEN_FOR = 2 * 86_400.0
 """Seconds. Source: "Subscribe"."""
+_ASKED_EVERY = 60.0
+"""Seconds between two mails that ask for the same confirmation, at least."""
 _PASSWORD = re.compile(r"^(https?://[^/?#@:]*:)[^/?#]*@")
 
 
@@ -64,7 +67,7 @@ def subscribe(call: Call, req: sns.SubscribeInput, topic: Topic) -> sns.Subscrib
         else:
             if any(row.attributes.get(name, "") != given[name] for name in given):
                 raise invalid("Attributes Reason: Subscription already exists with different attributes")
-            if not row.confirmed:
+            if not row.confirmed and _may_ask(call, row):
                 _ask_to_confirm(call, topic.row, row)
             return _answer(row, req)
     _check_quotas(call, topic, others, wanted, confirmed=owned)
@@ -80,9 +83,21 @@ def subscribe(call: Call, req: sns.SubscribeInput, topic: Topic) -> sns.Subscrib
         created=call.now,
     )
     topics.subscribe(call.tx, topic.row, row)
-    if not owned:
+    if not owned and _may_ask(call, row):
         _ask_to_confirm(call, topic.row, row)
     return _answer(row, req)
+
+
+def _may_ask(call: Call, row: SubscriptionRow) -> bool:
+    """Whether an endpoint may be asked to confirm now: of whoever reads mails, once in a while is enough."""
+    if row.protocol not in MAIL_PROTOCOLS:
+        return True
+    asked = (row.topic.arn, f"{ASKED}{row.arn}")
+    last = call.tx.one("SELECT upto FROM sns_paces WHERE owner = ? AND name = ?", asked)
+    if last is not None and last[0] > call.now:
+        return False
+    turns.turn(call.tx, "sns_paces", *asked, 1 / _ASKED_EVERY, call.now)
+    return True
 
 
 def _check_quotas(

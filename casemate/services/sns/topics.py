@@ -34,6 +34,9 @@ DOMAIN = "sns.topics"
 PENDING_FOR = 3 * 86_400.0
 """Seconds for which a subscription waits to be confirmed, and for which one that was ended may be begun again."""
 
+ASKED = "asked "
+"""Before a subscription's ARN, of the row of sns_paces that tells when it may be asked to confirm again."""
+
 _TOPIC = "sns topic"
 _SUBSCRIPTION = "sns subscription"
 _SELECT = "SELECT account, region, name, id, created, settings, seal FROM sns_topics "
@@ -267,7 +270,10 @@ class Topics:
 
     def unsubscribe(self, tx: Tx, topic: TopicRow, row: SubscriptionRow) -> None:
         tx.run("DELETE FROM sns_subscriptions WHERE topic = ? AND id = ?", (topic.id, row.id))
-        tx.run("DELETE FROM sns_paces WHERE owner = ? AND name = ?", (topic.place.arn, row.arn))
+        tx.run(
+            "DELETE FROM sns_paces WHERE owner = ? AND name IN (?, ?)",
+            (topic.place.arn, row.arn, f"{ASKED}{row.arn}"),
+        )
         self.save(tx, topic._replace(deleted=topic.deleted + 1))
 
     def filtered(self, tx: Tx, account: str, region: str) -> int:
