@@ -78,9 +78,15 @@ def lookup_events(
 
 
 def _find(call: Call, lookup: Lookup, limit: int) -> Sequence[Found]:
-    call.before("history", lambda: _catch_up(call.part(HistoryReader)))
+    history, reader = call.part(History), call.part(HistoryReader)
+
+    def look() -> Sequence[Found]:
+        _catch_up(reader)
+        return call.gate.store.read(lambda tx: history.find(tx, lookup, limit))
+
     try:
-        return call.part(History).find(call.tx, lookup, limit)
+        # The archive may be another machine's, and slow.
+        return call.before("history", look, waits=True)
     except Tampered as error:
         log.error("the history cannot be read: %s", error)
         raise AwsError("InternalFailure", "The history of events cannot be read.", 500) from error
