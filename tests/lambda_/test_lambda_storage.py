@@ -14,6 +14,8 @@ from casemate.gate.keyring import Keyring
 from casemate.services.lambda_ import packages
 from casemate.services.lambda_.event_queue import LEASE, Event, EventQueue
 from casemate.services.lambda_.functions import Functions
+from casemate.services.lambda_.mapping_rows import LEASE as MAPPING_LEASE
+from casemate.services.lambda_.mapping_rows import NOTHING, Mapping, Mappings
 from casemate.services.lambda_.naming import Place
 from casemate.services.lambda_.rows import Alias, EventConfig, Permissions, Row, Version
 from casemate.store.database import Store, Tx, open_store
@@ -26,6 +28,7 @@ class Stored(NamedTuple):
     store: Store
     functions: Functions
     queue: EventQueue
+    mappings: Mappings
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def stored(database: str) -> Iterator[Stored]:
         database, migrations=[discover("casemate.gate"), discover("casemate.services.lambda_")]
     )
     keyring = Keyring(RootKey.generate())
-    yield Stored(store, Functions(store, keyring), EventQueue(store, keyring))
+    yield Stored(store, Functions(store, keyring), EventQueue(store, keyring), Mappings(keyring))
     store.close()
 
 
@@ -147,3 +150,42 @@ def test_an_event_that_was_altered_is_dropped(stored: Stored) -> None:
     assert stored.queue.take(200.0, set()) is None
     left = stored.store.read(lambda tx: tx.all("SELECT id FROM lambda_events"))
     assert [tuple(row) for row in left] == [("id-2",)]
+
+
+def test_one_worker_holds_a_mapping_until_its_lease_runs_out(stored: Stored) -> None:
+    mappings, store = stored.mappings, stored.store
+    source = f"arn:aws:sqs:{REGION}:{ACCOUNT}:one"
+    made = Mapping(ACCOUNT, REGION, "m-1", source, "f", "", True, 10, 0, 2, True, ('{"a": [1]}',), 5.0)
+    other = made._replace(id="m-2", enabled=False)
+    store.write(lambda tx: mappings.put(tx, made))
+    store.write(lambda tx: mappings.put(tx, other))
+    assert store.read(lambda tx: mappings.find(tx, ACCOUNT, REGION, "m-1")) == (made, NOTHING)
+    assert store.read(lambda tx: mappings.page(tx, ACCOUNT, REGION, "m-1", 5)) == [(other, NOTHING)]
+
+    def hold(holder: str, now: float) -> bool:
+        return store.write(lambda tx: mappings.hold(tx, made, holder, now))
+
+    assert hold("a", 100.0)
+    assert not hold("b", 101.0)
+    assert hold("a", 105.0)
+    assert not hold("b", 104.0 + MAPPING_LEASE)
+    assert hold("b", 105.0 + MAPPING_LEASE)
+    store.write(lambda tx: mappings.release(tx, "b"))
+    assert hold("a", 106.0 + MAPPING_LEASE)
+    # A change keeps who holds it, and what came of its messages.
+    store.write(lambda tx: mappings.tell(tx, made, "OK"))
+    store.write(lambda tx: mappings.put(tx, made._replace(batch=5)))
+    assert store.read(lambda tx: mappings.find(tx, ACCOUNT, REGION, "m-1")) == (made._replace(batch=5), "OK")
+    assert not hold("b", 107.0 + MAPPING_LEASE)
+    store.write(lambda tx: tx.run("UPDATE lambda_mappings SET id = 'm-3' WHERE id = 'm-1'"))
+    with pytest.raises(Tampered):
+        store.read(lambda tx: mappings.find(tx, ACCOUNT, REGION, "m-3"))
+    assert store.read(mappings.every) == [other]
+    store.write(lambda tx: mappings.delete(tx, other))
+    assert store.read(lambda tx: mappings.find(tx, ACCOUNT, REGION, "m-2")) is None
+
+
+def test_events_of_accounts_that_run_enough_wait(stored: Stored) -> None:
+    stored.store.write(lambda tx: stored.queue.put(tx, _event(1)))
+    assert stored.queue.take(200.0, set(), [ACCOUNT]) is None
+    assert stored.queue.take(200.0, set(), ["444455556666"]) is not None
