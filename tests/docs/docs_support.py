@@ -98,6 +98,6 @@ def run(page: list[Example], folder: Path, env: Mapping[str, str]) -> subprocess
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )

@@ -11,6 +11,7 @@ from server_support import Server
 WITH_EXAMPLES = [page for page in PAGES if examples(page.read_text(encoding="utf-8"))]
 
 
+@pytest.mark.timeout(300)  # dozens of commands, each a process that takes half a second of CPU time
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, server: Server) -> None:
     env = {**server.env, "CASEMATE_DATA": str(server.data)}
