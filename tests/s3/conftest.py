@@ -50,3 +50,12 @@ def on_cluster(
 def s3(request: pytest.FixtureRequest) -> S3:
     running: S3 = request.getfixturevalue(f"on_{getattr(request, 'param', 'files')}")
     return running
+
+
+@pytest.fixture(autouse=True)
+def _nobody_may(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test lets a user do, the next one's users may not."""
+    running = request.getfixturevalue("s3") if "s3" in request.fixturenames else None
+    yield
+    if running is not None:
+        running.take_back()

@@ -8,6 +8,7 @@ SERVICE_NAMES: Mapping[str, str] = {
     "ce": "AWS Cost Explorer Service",
     "cloudhsm": "AWS CloudHSM",
     "cloudtrail": "AWS CloudTrail",
+    "cloudwatch": "Amazon CloudWatch",
     "ec2": "Amazon EC2",
     "events": "Amazon EventBridge",
     "iam": "AWS Identity and Access Management",
