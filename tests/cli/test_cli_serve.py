@@ -268,5 +268,7 @@ def wait_for_refusal(server: Server) -> None:
             socket.create_connection((host, int(port)), timeout=5).close()
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            pass  # it came while the socket was being closed
         assert time.monotonic() < end
         time.sleep(0.02)

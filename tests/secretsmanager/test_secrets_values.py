@@ -453,7 +453,7 @@ def test_a_batch_needs_its_permissions(secretsmanager: SecretsServer) -> None:
         secretsmanager.of("nobody").batch_get_secret_value(SecretIdList=[made["ARN"]])
     # The audit has each of them.
     assert any(
-        event["userIdentity"]["arn"] == user_arn("limited")
+        event["userIdentity"].get("arn") == user_arn("limited")
         and event.get("errorCode") == "AccessDeniedException"
         for event in secretsmanager.events("GetSecretValue")
     )
