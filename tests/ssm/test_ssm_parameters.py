@@ -312,6 +312,7 @@ def test_history_is_listed_in_pages(ssm: Ssm) -> None:
     client = ssm.of()
     for number in range(1, 6):
         ssm.put("/pages", str(number), Overwrite=True)
+    ssm.put("/pages/other", "so that a list by path has another page")
     first = client.get_parameter_history(Name="/pages", MaxResults=2)
     assert [each["Value"] for each in first["Parameters"]] == ["1", "2"]
     second = client.get_parameter_history(Name="/pages", MaxResults=3, NextToken=first["NextToken"])
