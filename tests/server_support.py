@@ -106,6 +106,26 @@ class Server:
             config=ClientConfig(retries={"total_max_attempts": 1}),
         )
 
+    def aws(self, key: AccessKey, *args: str, region: str = "us-east-1") -> Any:
+        """What the AWS CLI answers by that access key, as JSON; None where it answers nothing."""
+        done = subprocess.run(
+            ["aws", *args, "--output", "json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=environment(
+                {
+                    "AWS_ACCESS_KEY_ID": key.id,
+                    "AWS_SECRET_ACCESS_KEY": key.secret,
+                    "AWS_DEFAULT_REGION": region,
+                    "AWS_ENDPOINT_URL": self.endpoint,
+                }
+            ),
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout else None
+
     def stop(self) -> int:
         """End it as an operator would, by SIGTERM; its exit status."""
         self.process.terminate()

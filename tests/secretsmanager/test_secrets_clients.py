@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,11 @@ from aws_secretsmanager_caching import (  # type: ignore[import-untyped]
     SecretCacheConfig,
 )
 from secrets_support import REGION, SecretsServer, access_key, refused
-from server_support import environment
 
 
 def aws(secretsmanager: SecretsServer, *args: str) -> Any:
     """What the AWS CLI answers, as JSON."""
-    key = access_key("admin")
-    done = subprocess.run(
-        ["aws", "secretsmanager", *args, "--output", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env=environment(
-            {
-                "AWS_ACCESS_KEY_ID": key.id,
-                "AWS_SECRET_ACCESS_KEY": key.secret,
-                "AWS_DEFAULT_REGION": REGION,
-                "AWS_ENDPOINT_URL": secretsmanager.server.endpoint,
-            }
-        ),
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout) if done.stdout else None
+    return secretsmanager.server.aws(access_key("admin"), "secretsmanager", *args, region=REGION)
 
 
 def test_the_examples_of_the_clis_reference(secretsmanager: SecretsServer, tmp_path: Path) -> None:

@@ -3,35 +3,15 @@ settings in a path."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 from typing import Any
 
-from server_support import environment
 from ssm_support import REGION, Ssm
 from users_support import access_key
 
 
 def aws(ssm: Ssm, *args: str) -> Any:
     """What the AWS CLI answers, as JSON."""
-    key = access_key("admin")
-    done = subprocess.run(
-        ["aws", "ssm", *args, "--output", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env=environment(
-            {
-                "AWS_ACCESS_KEY_ID": key.id,
-                "AWS_SECRET_ACCESS_KEY": key.secret,
-                "AWS_DEFAULT_REGION": REGION,
-                "AWS_ENDPOINT_URL": ssm.server.endpoint,
-            }
-        ),
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout) if done.stdout else None
+    return ssm.server.aws(access_key("admin"), "ssm", *args, region=REGION)
 
 
 def test_the_examples_of_the_clis_reference(ssm: Ssm) -> None:
